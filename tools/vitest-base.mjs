@@ -1,0 +1,22 @@
+// What every project's Vitest run shares: workspace libraries are read from source, results are
+// kept as JSON for the summary that `npm test` prints at the end.
+import { defineConfig } from 'vitest/config';
+
+const CONDITIONS = ['@flotilla/source', 'node', 'import', 'module', 'default'];
+
+/** @param {import('vitest/config').ViteUserConfig['test']} [overrides] */
+export function projectConfig(overrides = {}) {
+  return defineConfig({
+    resolve: { conditions: CONDITIONS },
+    ssr: { resolve: { conditions: CONDITIONS } },
+    test: {
+      include: ['src/**/*.spec.ts', 'test/**/*.spec.ts'],
+      environment: 'node',
+      testTimeout: 20_000,
+      passWithNoTests: false,
+      reporters: ['default', 'json'],
+      outputFile: { json: 'test-results/vitest.json' },
+      ...overrides,
+    },
+  });
+}
