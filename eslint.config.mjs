@@ -1,0 +1,171 @@
+// What every file is held to: types, module boundaries by layer, and the purity of the cores.
+import eslint from '@eslint/js';
+import nx from '@nx/eslint-plugin';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+/** Who may import whom. A tag that is not named here may import nothing of the workspace. */
+const BOUNDARIES = [
+  { sourceTag: 'layer:lib', onlyDependOnLibsWithTags: ['layer:lib'] },
+  { sourceTag: 'layer:app', onlyDependOnLibsWithTags: ['layer:lib'] },
+  { sourceTag: 'layer:e2e', onlyDependOnLibsWithTags: ['layer:lib'] },
+  {
+    sourceTag: 'scope:raft',
+    onlyDependOnLibsWithTags: ['scope:raft'],
+    bannedExternalImports: ['@nestjs/*', '@grpc/*', '@willsoto/*'],
+  },
+  {
+    sourceTag: 'scope:mvcc',
+    onlyDependOnLibsWithTags: ['scope:mvcc', 'scope:proto'],
+    bannedExternalImports: ['@nestjs/*', '@grpc/*', '@willsoto/*'],
+  },
+  {
+    sourceTag: 'scope:proto',
+    onlyDependOnLibsWithTags: ['scope:proto'],
+    bannedExternalImports: ['@nestjs/*', '@grpc/*'],
+  },
+  {
+    sourceTag: 'scope:grpc',
+    onlyDependOnLibsWithTags: ['scope:grpc'],
+    bannedExternalImports: ['@nestjs/*'],
+  },
+  { sourceTag: 'scope:platform', onlyDependOnLibsWithTags: ['scope:platform', 'scope:grpc'] },
+  {
+    sourceTag: 'scope:client',
+    onlyDependOnLibsWithTags: ['scope:client', 'scope:grpc', 'scope:proto'],
+  },
+  {
+    sourceTag: 'scope:kv-node',
+    onlyDependOnLibsWithTags: [
+      'scope:grpc',
+      'scope:mvcc',
+      'scope:platform',
+      'scope:proto',
+      'scope:raft',
+    ],
+  },
+  {
+    sourceTag: 'scope:cli',
+    onlyDependOnLibsWithTags: ['scope:client', 'scope:grpc', 'scope:proto'],
+  },
+  {
+    sourceTag: 'scope:e2e',
+    onlyDependOnLibsWithTags: ['scope:client', 'scope:grpc', 'scope:proto'],
+  },
+];
+
+const PURE_CORES = [
+  'libs/raft/src/core/**/*.ts',
+  'libs/mvcc/src/table/**/*.ts',
+  'libs/raft/src/host/**/*.ts',
+];
+
+const PURE_MESSAGE = 'a pure core has no IO, clock, timer, promise or random source: use a port';
+
+const restrictedSyntax = [
+  { selector: 'TSEnumDeclaration', message: 'use an `as const` object' },
+  { selector: 'ExportDefaultDeclaration', message: 'use a named export' },
+];
+
+export default defineConfig(
+  {
+    ignores: [
+      '**/dist/**',
+      '**/test-results/**',
+      '**/node_modules/**',
+      '**/generated/**',
+      '.nx/**',
+    ],
+  },
+  eslint.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.recommendedTypeChecked],
+    languageOptions: {
+      parserOptions: {
+        project: ['apps/*/tsconfig.*.json', 'libs/*/tsconfig.*.json', 'e2e/tsconfig.*.json'],
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
+    plugins: { '@nx': nx },
+    rules: {
+      '@nx/enforce-module-boundaries': [
+        'error',
+        { allow: [], enforceBuildableLibDependency: false, depConstraints: BOUNDARIES },
+      ],
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-non-null-assertion': 'error',
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/require-await': 'off',
+      '@typescript-eslint/no-redeclare': 'off',
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      'no-restricted-syntax': ['error', ...restrictedSyntax],
+      'max-lines': ['error', { max: 800 }],
+    },
+  },
+  {
+    // Dependency injection reads constructor types at run time: such imports must stay values.
+    files: ['apps/kv-node/**/*.ts', 'libs/platform/**/*.ts'],
+    rules: { '@typescript-eslint/consistent-type-imports': 'off' },
+  },
+  {
+    files: PURE_CORES,
+    ignores: ['**/*.spec.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            { group: ['node:*', '@nestjs/*', '@grpc/*', '@flotilla/grpc'], message: PURE_MESSAGE },
+          ],
+        },
+      ],
+      'no-restricted-globals': [
+        'error',
+        ...[
+          'setTimeout',
+          'setInterval',
+          'setImmediate',
+          'queueMicrotask',
+          'process',
+          'console',
+        ].map((name) => ({ name, message: PURE_MESSAGE })),
+      ],
+      'no-restricted-properties': [
+        'error',
+        { object: 'Date', property: 'now', message: PURE_MESSAGE },
+        { object: 'performance', property: 'now', message: PURE_MESSAGE },
+        { object: 'Math', property: 'random', message: PURE_MESSAGE },
+      ],
+    },
+  },
+  {
+    files: ['libs/raft/src/core/**/*.ts', 'libs/mvcc/src/table/**/*.ts'],
+    ignores: ['**/*.spec.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...restrictedSyntax,
+        { selector: ':function[async=true]', message: PURE_MESSAGE },
+        { selector: "NewExpression[callee.name='Promise']", message: PURE_MESSAGE },
+        { selector: "NewExpression[callee.name='Date']", message: PURE_MESSAGE },
+        { selector: "MemberExpression[object.name='Promise']", message: PURE_MESSAGE },
+      ],
+    },
+  },
+  {
+    files: ['**/*.mjs', '**/*.js'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        ['process', 'console', 'URL', 'Buffer', 'setTimeout', 'clearTimeout', 'performance'].map(
+          (name) => [name, 'readonly'],
+        ),
+      ),
+    },
+  },
+);
