@@ -1,0 +1,22 @@
+/**
+ * What a listening socket needs for TLS, as settings.
+ *
+ * In: file names and rules from the configuration. Out: checked options for the listener.
+ *
+ * Must never hold key material: files are read where the socket is opened, and read again when
+ * they change.
+ */
+
+/** Certificate, key and who may connect. All names are file names of PEM files. */
+export interface ServerTlsOptions {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Authorities that client certificates must come from. Needed with `clientCertAuth`. */
+  readonly caFile?: string;
+  /** Refuse clients without a certificate that `caFile` vouches for. */
+  readonly clientCertAuth?: boolean;
+  /** Only a client certificate with this common name. Not together with `allowedHostname`. */
+  readonly allowedCn?: string;
+  /** Only a client certificate made out to this host name. Not together with `allowedCn`. */
+  readonly allowedHostname?: string;
+}
