@@ -1,1 +1,19 @@
-export {};
+/**
+ * Public face of the platform: configuration, logging, metrics, health, lifecycle, and the way Nest
+ * controllers are served over our gRPC transport.
+ */
+export * from './config/address.js';
+export * from './config/config.module.js';
+export * from './config/constraints.js';
+export * from './config/describe.js';
+export * from './config/duration.js';
+export * from './config/environment.js';
+export { configDirectories } from './config/file.js';
+export { type CommandDescription, helpText, type Program } from './config/flags.js';
+export * from './config/load.js';
+export { type ConfigProblem, formatProblem, SECRET_MASK } from './config/problem.js';
+export type { ResolvedSetting } from './config/resolve.js';
+export * from './config/setting.js';
+export type { ConfigClass } from './config/validate.js';
+export * from './logging/level.js';
+export * from './platform-error.js';

@@ -1,0 +1,205 @@
+/**
+ * The configuration of a kv-node as the rest of the app reads it: `config.raft.nodeHostDir`.
+ *
+ * Each field is filled from the setting of the same name in `settings.ts`; the decorators say what
+ * its value may be. The initial values below only give the fields their type: loading sets them all,
+ * and a field without a setting is refused at start. The loaded object is frozen.
+ */
+import { Type } from 'class-transformer';
+import { ValidateNested } from 'class-validator';
+import {
+  AddressesByNumber,
+  type ConfigSchema,
+  constraint,
+  DurationBetween,
+  Flag,
+  GreaterThanField,
+  HostAndPort,
+  HostAndPortList,
+  IntegerAtLeast,
+  IntegerBetween,
+  LOG_LEVELS,
+  type LogLevel,
+  NeedsField,
+  NotTogetherWith,
+  OneOf,
+  RequiredText,
+  ServiceUrl,
+  Text,
+  TextList,
+} from '@flotilla/platform';
+import {
+  KV_NODE_SETTINGS,
+  LOGDB_KINDS,
+  type LogdbKind,
+  SNAPSHOT_RECOVERY_TYPES,
+  type SnapshotRecoveryType,
+  STORAGE_ENGINES,
+  type StorageEngine,
+} from './settings.js';
+
+const UINT32_MAX = 2 ** 32 - 1;
+const MINUTE_MS = 60_000;
+
+/** An address that promises TLS needs the certificate to keep the promise with. */
+function CertificateForTls(): PropertyDecorator {
+  const message = 'needs {field:certFilename} and {field:keyFilename} to be set too';
+  return constraint('certificateForTls', message, (value, siblings) => {
+    const tls = typeof value === 'string' && /^(?:https|unixs):/.test(value);
+    return !tls || (siblings['certFilename'] !== '' && siblings['keyFilename'] !== '');
+  });
+}
+
+/** Two nodes that take themselves for the same member would vote twice: refuse to start. */
+function HoldsThisNode(): PropertyDecorator {
+  const message = 'expected to hold this node, its {field:nodeId} with its {field:address}';
+  return constraint('holdsThisNode', message, (value, siblings) => {
+    const members = Object.entries((value ?? {}) as Record<string, unknown>);
+    return (
+      members.length === 0 ||
+      members.some(
+        ([id, address]) => id === String(siblings['nodeId']) && address === siblings['address'],
+      )
+    );
+  });
+}
+
+/** What the client API and the replication server have in common. */
+export class TlsConfig {
+  @NeedsField('keyFilename') @Text() readonly certFilename: string = '';
+  @NeedsField('certFilename') @Text() readonly keyFilename: string = '';
+  @Text() readonly caFilename: string = '';
+  @NeedsField('caFilename') @Flag() readonly clientCertAuth: boolean = false;
+  @NotTogetherWith('allowedHostname') @Text() readonly allowedCommonName: string = '';
+  @Text() readonly allowedHostname: string = '';
+}
+
+export class ApiConfig extends TlsConfig {
+  @CertificateForTls() @ServiceUrl() readonly address: string = '';
+  @ServiceUrl() readonly advertiseAddress: string = '';
+  @IntegerBetween(0, UINT32_MAX) readonly maxConcurrentConnections: number = 0;
+  @IntegerBetween(0, UINT32_MAX) readonly maxConcurrentStreams: number = 0;
+  @IntegerAtLeast(-UINT32_MAX) readonly streamWorkers: number = 0;
+}
+
+export class RestConfig {
+  @ServiceUrl(['http']) readonly address: string = '';
+  @DurationBetween(1, 60 * MINUTE_MS) readonly readTimeoutMs: number = 0;
+}
+
+export class RaftConfig {
+  @HostAndPort({ hostRequired: true }) readonly address: string = '';
+  @HostAndPort() readonly listenAddress: string = '';
+  @IntegerAtLeast(1) readonly nodeId: number = 0;
+  @HoldsThisNode()
+  @AddressesByNumber()
+  readonly initialMembers: Readonly<Record<string, string>> = {};
+  @RequiredText('a folder') readonly nodeHostDir: string = '';
+  @RequiredText('a folder') readonly walDir: string = '';
+  @RequiredText('a folder') readonly stateMachineDir: string = '';
+  @DurationBetween(1, MINUTE_MS) readonly rttMs: number = 0;
+  @IntegerBetween(1, UINT32_MAX) readonly heartbeatRtt: number = 0;
+  @GreaterThanField('heartbeatRtt') @IntegerBetween(2, UINT32_MAX) readonly electionRtt: number = 0;
+  @IntegerAtLeast(0) readonly snapshotEntries: number = 0;
+  @IntegerAtLeast(0) readonly compactionOverheadEntries: number = 0;
+  @IntegerAtLeast(0) readonly inMemoryLogBytesMax: number = 0;
+  @IntegerAtLeast(0) readonly receiveQueueBytesMax: number = 0;
+  @IntegerAtLeast(0) readonly sendQueueBytesMax: number = 0;
+  @OneOf(SNAPSHOT_RECOVERY_TYPES) readonly snapshotRecoveryType: SnapshotRecoveryType = '';
+  @OneOf(LOGDB_KINDS) readonly logdb: LogdbKind = 'tan';
+
+  /** The first members by node id; this node alone where none are named. */
+  members(): ReadonlyMap<number, string> {
+    const named = Object.entries(this.initialMembers);
+    if (named.length === 0) return new Map([[this.nodeId, this.address]]);
+    return new Map(named.map(([id, address]) => [Number(id), address]));
+  }
+}
+
+export class MemberlistConfig {
+  @HostAndPort() readonly address: string = '';
+  @HostAndPort({ optional: true, hostRequired: true }) readonly advertiseAddress: string = '';
+  @HostAndPortList() readonly members: readonly string[] = [];
+  @RequiredText('a name') readonly clusterName: string = '';
+  @Text() readonly nodeName: string = '';
+}
+
+export class StorageConfig {
+  @OneOf(STORAGE_ENGINES) readonly engine: StorageEngine = 'rocksdb';
+  @IntegerAtLeast(0) readonly blockCacheBytes: number = 0;
+  @IntegerBetween(1, UINT32_MAX) readonly tableCacheFiles: number = 0;
+}
+
+export class MaintenanceConfig {
+  @Flag() readonly enabled: boolean = false;
+  @Text() readonly token: string = '';
+}
+
+export class TablesConfig {
+  @Flag() readonly enabled: boolean = false;
+  @Text() readonly token: string = '';
+  @TextList() readonly names: readonly string[] = [];
+  @TextList() readonly delete: readonly string[] = [];
+}
+
+export class ReplicationConfig extends TlsConfig {
+  @Flag() readonly enabled: boolean = false;
+  @CertificateForTls() @ServiceUrl() readonly address: string = '';
+  @IntegerAtLeast(1) readonly sendMessageBytesMax: number = 0;
+  @IntegerAtLeast(0) readonly logCacheEntries: number = 0;
+}
+
+export class KvNodeConfig {
+  @RequiredText('a folder') readonly dataDir: string = '';
+  @Flag() readonly devMode: boolean = false;
+  @OneOf(LOG_LEVELS) readonly logLevel: LogLevel = 'INFO';
+  @ValidateNested() @Type(() => ApiConfig) readonly api: ApiConfig = new ApiConfig();
+  @ValidateNested() @Type(() => RestConfig) readonly rest: RestConfig = new RestConfig();
+  @ValidateNested() @Type(() => RaftConfig) readonly raft: RaftConfig = new RaftConfig();
+  @ValidateNested()
+  @Type(() => MemberlistConfig)
+  readonly memberlist: MemberlistConfig = new MemberlistConfig();
+  @ValidateNested() @Type(() => StorageConfig) readonly storage: StorageConfig =
+    new StorageConfig();
+  @ValidateNested()
+  @Type(() => MaintenanceConfig)
+  readonly maintenance: MaintenanceConfig = new MaintenanceConfig();
+  @ValidateNested() @Type(() => TablesConfig) readonly tables: TablesConfig = new TablesConfig();
+  @ValidateNested()
+  @Type(() => ReplicationConfig)
+  readonly replication: ReplicationConfig = new ReplicationConfig();
+}
+
+/**
+ * Variables of the command line tool: they may stand in the same environment as those of a node.
+ * `FLOTILLA_DATA_DIR` and its kind are settings and need no entry.
+ */
+export const CLI_ENVIRONMENT = [
+  'FLOTILLA_ENDPOINTS',
+  'FLOTILLA_TABLE',
+  'FLOTILLA_TOKEN',
+  'FLOTILLA_WRITE_OUT',
+  'FLOTILLA_COMMAND_TIMEOUT',
+  'FLOTILLA_DIAL_TIMEOUT',
+  'FLOTILLA_CACERT',
+  'FLOTILLA_CERT',
+  'FLOTILLA_KEY',
+  'FLOTILLA_INSECURE*',
+  'FLOTILLA_CLI_*',
+] as const;
+
+export function kvNodeSchema(version: string): ConfigSchema<KvNodeConfig> {
+  return {
+    program: {
+      name: 'kv-node',
+      description: 'Flotilla kv-node: keeps tables and serves them to clients',
+      version,
+      commands: [
+        { name: 'leader', description: 'a node of the leader cluster, which takes writes' },
+      ],
+    },
+    settings: KV_NODE_SETTINGS,
+    type: KvNodeConfig,
+    reservedEnvironment: CLI_ENVIRONMENT,
+  };
+}

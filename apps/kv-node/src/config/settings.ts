@@ -1,0 +1,395 @@
+/**
+ * The settings of a kv-node, named and defaulted as users of Regatta know them, with our own beside.
+ *
+ * One list: configuration files, environment, flags, help and the status answer are made from it.
+ * What a value may be is said in `kv-node-config.ts`. Where a default differs from Regatta's, the
+ * reason stands beside it.
+ */
+import { join } from 'node:path';
+import { defineSettings, derivedDefault, LOG_LEVELS, type Setting } from '@flotilla/platform';
+
+export const STORAGE_ENGINES = ['rocksdb', 'memory'] as const;
+export type StorageEngine = (typeof STORAGE_ENGINES)[number];
+
+export const SNAPSHOT_RECOVERY_TYPES = ['', 'snapshot', 'checkpoint'] as const;
+export type SnapshotRecoveryType = (typeof SNAPSHOT_RECOVERY_TYPES)[number];
+
+export const LOGDB_KINDS = ['tan', 'pebble'] as const;
+export type LogdbKind = (typeof LOGDB_KINDS)[number];
+
+const NO_EFFECT = 'accepted for compatibility, has no effect';
+
+const GENERAL: readonly Setting[] = [
+  {
+    key: 'data-dir',
+    kind: 'path',
+    default: './data',
+    description: 'folder under which all data of the node is kept',
+  },
+  {
+    key: 'dev-mode',
+    kind: 'bool',
+    default: false,
+    description: 'log for reading by people instead of by machines',
+  },
+  {
+    key: 'log-level',
+    kind: 'enum',
+    values: LOG_LEVELS,
+    default: 'INFO',
+    description: 'least severe level that is logged',
+  },
+];
+
+/** Certificates and who may connect: the API and the replication server are secured alike. */
+function tlsSettings(section: string, server: string): readonly Setting[] {
+  return [
+    {
+      key: `${section}.cert-filename`,
+      kind: 'path',
+      default: '',
+      description: `certificate of the ${server} (PEM)`,
+    },
+    {
+      key: `${section}.key-filename`,
+      kind: 'path',
+      default: '',
+      description: `private key of the ${server} (PEM)`,
+    },
+    {
+      key: `${section}.ca-filename`,
+      kind: 'path',
+      default: '',
+      description: 'authorities whose client certificates are trusted (PEM)',
+    },
+    {
+      key: `${section}.client-cert-auth`,
+      kind: 'bool',
+      default: false,
+      description: 'require a client certificate signed by a trusted authority',
+    },
+    {
+      key: `${section}.allowed-cn`,
+      kind: 'string',
+      default: '',
+      field: `${section}.allowedCommonName`,
+      description: 'common name a client certificate must have',
+    },
+    {
+      key: `${section}.allowed-hostname`,
+      kind: 'string',
+      default: '',
+      description: 'host name a client certificate must be valid for',
+    },
+  ];
+}
+
+const API: readonly Setting[] = [
+  {
+    key: 'api.address',
+    kind: 'url',
+    default: 'http://0.0.0.0:8443',
+    description: 'where clients are served',
+  },
+  {
+    key: 'api.advertise-address',
+    kind: 'url',
+    default: 'http://127.0.0.1:8443',
+    description: 'address clients are told to use',
+  },
+  ...tlsSettings('api', 'client API'),
+  {
+    key: 'api.max-concurrent-connections',
+    kind: 'int',
+    default: 0,
+    description: 'client connections open at a time, 0 for no limit',
+  },
+  {
+    key: 'api.max-concurrent-streams',
+    kind: 'int',
+    default: 0,
+    description: 'calls in flight on one connection, 0 for no limit',
+  },
+  {
+    key: 'api.stream-workers',
+    kind: 'int',
+    default: 0,
+    description: `workers handling calls: ${NO_EFFECT} (a node runs on one thread)`,
+  },
+];
+
+const REST: readonly Setting[] = [
+  {
+    key: 'rest.address',
+    kind: 'url',
+    default: 'http://127.0.0.1:8079',
+    description: 'where metrics and health are served',
+  },
+  {
+    key: 'rest.read-timeout',
+    kind: 'duration',
+    default: '5s',
+    description: 'time a request may take to arrive',
+  },
+];
+
+const RAFT: readonly Setting[] = [
+  {
+    key: 'raft.address',
+    kind: 'host-port',
+    // Regatta requires it; a cluster of one node needs no address that others can reach.
+    default: '127.0.0.1:5012',
+    description: 'address other nodes reach this node at',
+  },
+  {
+    key: 'raft.listen-address',
+    kind: 'host-port',
+    default: derivedDefault('raft.address', (values) => values.text('raft.address')),
+    description: 'address to listen on for other nodes',
+  },
+  {
+    key: 'raft.node-id',
+    kind: 'uint64',
+    default: derivedDefault('place of raft.address in raft.initial-members, else 1', (values) => {
+      const members = Object.entries(values.map('raft.initial-members'));
+      const own = values.text('raft.address');
+      const found = members.find(([, address]) => address === own)?.[0] ?? '1';
+      return /^\d+$/.test(found) ? Number(found) : 1;
+    }),
+    description: 'number of this node, never used twice in a cluster',
+  },
+  {
+    key: 'raft.initial-members',
+    kind: 'map',
+    numbered: true,
+    default: {},
+    description: 'all first members: 1=a:5012,2=b:5012, or a:5012,b:5012 numbered from 1',
+  },
+  {
+    key: 'raft.node-host-dir',
+    kind: 'path',
+    default: derivedDefault('<data-dir>/raft', (values) => join(values.text('data-dir'), 'raft')),
+    description: 'folder of the Raft log',
+  },
+  {
+    key: 'raft.wal-dir',
+    kind: 'path',
+    default: derivedDefault('raft.node-host-dir', (values) => values.text('raft.node-host-dir')),
+    description: 'folder of the Raft log where it lies on a disk of its own',
+  },
+  {
+    key: 'raft.state-machine-dir',
+    kind: 'path',
+    default: derivedDefault('<data-dir>/state-machine', (values) =>
+      join(values.text('data-dir'), 'state-machine'),
+    ),
+    description: 'folder of the tables',
+  },
+  {
+    key: 'raft.rtt',
+    kind: 'duration',
+    default: '50ms',
+    description: 'round trip between nodes, the unit of the two settings below',
+  },
+  {
+    key: 'raft.heartbeat-rtt',
+    kind: 'int',
+    default: 1,
+    description: 'round trips between heartbeats',
+  },
+  {
+    key: 'raft.election-rtt',
+    kind: 'int',
+    default: 20,
+    description: 'round trips without a heartbeat before an election',
+  },
+  {
+    key: 'raft.snapshot-entries',
+    kind: 'uint64',
+    default: 10_000,
+    description: 'log entries between snapshots, 0 for none',
+  },
+  {
+    key: 'raft.compaction-overhead',
+    kind: 'uint64',
+    default: 5_000,
+    field: 'raft.compactionOverheadEntries',
+    description: 'log entries kept behind a snapshot',
+  },
+  {
+    key: 'raft.max-in-mem-log-size',
+    kind: 'uint64',
+    default: 6_291_456,
+    field: 'raft.inMemoryLogBytesMax',
+    description: 'bytes of log a group may hold in memory, 0 for no limit',
+  },
+  {
+    key: 'raft.max-recv-queue-size',
+    kind: 'uint64',
+    default: 0,
+    field: 'raft.receiveQueueBytesMax',
+    description: 'bytes waiting from one node, 0 for the built-in limit',
+  },
+  {
+    key: 'raft.max-send-queue-size',
+    kind: 'uint64',
+    default: 0,
+    field: 'raft.sendQueueBytesMax',
+    description: 'bytes waiting for one node, 0 for the built-in limit',
+  },
+  {
+    key: 'raft.snapshot-recovery-type',
+    kind: 'enum',
+    values: SNAPSHOT_RECOVERY_TYPES,
+    default: '',
+    description: `how tables are snapshotted: ${NO_EFFECT}`,
+  },
+  {
+    key: 'raft.logdb',
+    kind: 'enum',
+    values: LOGDB_KINDS,
+    default: 'tan',
+    description: `store of the Raft log: ${NO_EFFECT}`,
+  },
+];
+
+const MEMBERLIST: readonly Setting[] = [
+  {
+    key: 'memberlist.address',
+    kind: 'host-port',
+    default: '0.0.0.0:7432',
+    description: 'address to listen on for gossip',
+  },
+  {
+    key: 'memberlist.advertise-address',
+    kind: 'host-port',
+    default: '',
+    description: 'address other nodes gossip with',
+  },
+  {
+    key: 'memberlist.members',
+    kind: 'list',
+    default: [],
+    description: 'nodes to join through',
+  },
+  {
+    key: 'memberlist.cluster-name',
+    kind: 'string',
+    default: 'default',
+    description: 'name of the cluster; nodes of another name are refused',
+  },
+  {
+    key: 'memberlist.node-name',
+    kind: 'string',
+    default: '',
+    description: 'name of this node, unique in its cluster',
+  },
+];
+
+const STORAGE: readonly Setting[] = [
+  {
+    key: 'storage.engine',
+    kind: 'enum',
+    values: STORAGE_ENGINES,
+    default: 'rocksdb',
+    description: 'engine of the tables; memory keeps nothing over a restart',
+  },
+  {
+    key: 'storage.block-cache-size',
+    kind: 'uint64',
+    default: 16_777_216,
+    field: 'storage.blockCacheBytes',
+    description: 'bytes of uncompressed blocks kept in memory',
+  },
+  {
+    key: 'storage.table-cache-size',
+    kind: 'int',
+    default: 1024,
+    field: 'storage.tableCacheFiles',
+    description: 'files of the engine kept open',
+  },
+];
+
+const SERVICES: readonly Setting[] = [
+  {
+    key: 'maintenance.enabled',
+    kind: 'bool',
+    default: true,
+    description: 'serve backup and restore',
+  },
+  {
+    key: 'maintenance.token',
+    kind: 'string',
+    default: '',
+    secret: true,
+    description: 'bearer token of the maintenance API, empty for no check',
+  },
+  {
+    key: 'tables.enabled',
+    kind: 'bool',
+    default: true,
+    description: 'serve creation, deletion and listing of tables',
+  },
+  {
+    key: 'tables.token',
+    kind: 'string',
+    default: '',
+    secret: true,
+    description: 'bearer token of the tables API, empty for no check',
+  },
+  {
+    key: 'tables.names',
+    kind: 'list',
+    default: [],
+    appliesTo: ['leader'],
+    description: 'tables to create at start (deprecated, use the tables API)',
+  },
+  {
+    key: 'tables.delete',
+    kind: 'list',
+    default: [],
+    appliesTo: ['leader'],
+    description: 'tables to delete at start (deprecated, use the tables API)',
+  },
+];
+
+const REPLICATION: readonly Setting[] = [
+  {
+    key: 'replication.enabled',
+    kind: 'bool' as const,
+    default: true,
+    description: 'let follower clusters pull from this cluster',
+  },
+  {
+    key: 'replication.address',
+    kind: 'url' as const,
+    default: 'http://0.0.0.0:8444',
+    description: 'where follower clusters are served',
+  },
+  ...tlsSettings('replication', 'replication server'),
+  {
+    key: 'replication.max-send-message-size-bytes',
+    kind: 'uint64' as const,
+    default: 4_194_304,
+    field: 'replication.sendMessageBytesMax',
+    description: 'size of one message to a follower cluster',
+  },
+  {
+    key: 'replication.log-cache-size',
+    kind: 'int' as const,
+    default: 0,
+    field: 'replication.logCacheEntries',
+    description: 'log entries of a table kept in memory for follower clusters',
+  },
+].map((setting) => ({ ...setting, appliesTo: ['leader'] }));
+
+export const KV_NODE_SETTINGS = defineSettings([
+  ...GENERAL,
+  ...API,
+  ...REST,
+  ...RAFT,
+  ...MEMBERLIST,
+  ...STORAGE,
+  ...SERVICES,
+  ...REPLICATION,
+]);
