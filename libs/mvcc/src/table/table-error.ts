@@ -1,0 +1,35 @@
+/**
+ * The one error of a table.
+ *
+ * In: a request a table cannot answer, or an entry it must not apply. Out: a stable code and the
+ * cause. Codes marked *invariant* mean that the log or the caller is broken: the process should end.
+ * It must never be thrown for what a client may put into a well-formed command.
+ */
+
+export type TableErrorCode =
+  /** The revision asked for was compacted away. */
+  | 'TABLE_COMPACTED'
+  /** The revision asked for has not been reached. */
+  | 'TABLE_FUTURE_REVISION'
+  /** The table was destroyed or the iterator closed. */
+  | 'TABLE_CLOSED'
+  /** Invariant: an entry's bytes are not a command. */
+  | 'TABLE_COMMAND_MALFORMED'
+  /** Invariant: a command of a type this version does not know. */
+  | 'TABLE_COMMAND_UNKNOWN'
+  /** Invariant: entries were not given in the order of the log. */
+  | 'TABLE_ENTRY_ORDER'
+  /** Invariant: a stored row cannot be read. */
+  | 'TABLE_ROW_CORRUPT';
+
+export class TableError extends Error {
+  readonly code: TableErrorCode;
+  /** A table's answer depends on its state alone, so the same call gives the same error. */
+  readonly retryable = false;
+
+  constructor(code: TableErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'TableError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * What goes into a table and comes out of it, in plain types.
+ *
+ * Log indexes, revisions, versions and leases are numbers here (safe to 2^53); they become bigint
+ * only in the responses, which are wire messages. Buffers handed out belong to the receiver; buffers
+ * handed in must not change until the call returns.
+ */
+import type { mvccV1 } from '@flotilla/proto';
+
+/** A committed entry of the table's log. */
+export interface LogEntry {
+  index: number;
+  /** An encoded `mvcc.v1.Command`; empty for an entry that only advances the applied index. */
+  data: Uint8Array;
+}
+
+/** What applying one entry yielded; results align with the entries given. */
+export interface ApplyResult {
+  /** Revision of the write; 0 for an entry without a command. */
+  revision: number;
+  /** For a Txn: which branch ran. True for every other command that took effect. */
+  succeeded: boolean;
+  /** One response per operation, in order. */
+  responses: mvccV1.ResponseOp[];
+  /** The entry changed nothing because it (or its leader index) was applied before. */
+  skipped: boolean;
+}
+
+/** A version of a key. */
+export interface TableRow {
+  key: Buffer;
+  value: Buffer;
+  /** Revision that created the key (since it was last absent). */
+  createRevision: number;
+  /** Revision of this version. */
+  modRevision: number;
+  /** 1 for the version that created the key, one more for each put since. */
+  version: number;
+  /** 0 when no lease is attached. */
+  lease: number;
+}
+
+export interface RangeQuery {
+  key: Uint8Array;
+  /** Absent: the single key. One zero byte: every key from `key`. Empty: an empty range. */
+  rangeEnd?: Uint8Array | undefined;
+  /** Rows wanted at most; 0 or absent for no bound. */
+  limit?: number;
+  /** Rows carry the key alone: the value is empty and the numbers are 0. */
+  keysOnly?: boolean;
+  /** No rows; `count` is that of the whole range, capped by `limit`. */
+  countOnly?: boolean;
+  /** Read as of this revision; absent or 0 for the newest. */
+  revision?: number;
+  /** Bound of the encoded response. Default {@link RANGE_PAGE_BYTES_MAX}. */
+  pageBytesMax?: number;
+}
+
+export interface RangePage {
+  kvs: TableRow[];
+  /** Exactly whether the range holds a further key. */
+  more: boolean;
+  /** Rows in this page; with `countOnly` keys in the range. */
+  count: number;
+}
+
+/** A response page stays below this, header included: 4 MiB less 1 KiB. */
+export const RANGE_PAGE_BYTES_MAX = 4 * 1024 * 1024 - 1024;
+
+/** Pages of one range as it was when the iterator was made. */
+export interface TableIterator {
+  /** The next page; the last one has `more` false. An empty range gives one empty page. */
+  next(): RangePage | undefined;
+  /** Frees the view; idempotent. Must be called unless the last page was read. */
+  close(): void;
+}
+
+/** Result of a Txn that changed nothing. */
+export interface TxnResult {
+  succeeded: boolean;
+  responses: mvccV1.ResponseOp[];
+}
+
+/** Where a table stands. All of it is stored in the meta row. */
+export interface TableState {
+  /** Last applied entry of the local log. */
+  appliedIndex: number;
+  /** Last applied index of the leader cluster's log; 0 in the leader cluster itself. */
+  leaderIndex: number;
+  /** Newest revision. */
+  revision: number;
+  /** Reads below this revision are refused. */
+  compactedRevision: number;
+  /** Numbering period of revisions: a reset starts the next one. */
+  epoch: number;
+}
+
+export interface TableStats extends TableState {
+  tableId: number;
+  /** Live keys, exactly. */
+  keys: number;
+  /** Bytes of live keys and values, exactly. */
+  liveBytes: number;
+  /** Superseded versions kept. */
+  historyRows: number;
+}
+
+export interface CompactResult {
+  /** False: call again, with the same revision, for the rest. */
+  done: boolean;
+  /** Rows removed by this call. */
+  removed: number;
+}
+
+/** Anything like the hash of `node:crypto`. */
+export interface Hasher {
+  update(data: Uint8Array): unknown;
+}
