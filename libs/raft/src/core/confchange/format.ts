@@ -1,0 +1,54 @@
+/**
+ * Membership changes as text: the short form `v1 l2 r3 u4`, and the form of the log lines.
+ */
+import {
+  ConfChangeTransition,
+  ConfChangeType,
+  asV2,
+  type ConfChange,
+  type ConfChangeSingle,
+  type ConfChangeV2,
+} from './types.js';
+
+const LETTERS: Readonly<Record<ConfChangeType, string>> = {
+  [ConfChangeType.AddNode]: 'v',
+  [ConfChangeType.RemoveNode]: 'r',
+  [ConfChangeType.UpdateNode]: 'u',
+  [ConfChangeType.AddLearnerNode]: 'l',
+};
+
+/** `v1 l2`: voter, learner, removed, updated. */
+export function formatConfChanges(changes: readonly ConfChangeSingle[]): string {
+  return changes.map(({ type, nodeId }) => `${LETTERS[type]}${nodeId}`).join(' ');
+}
+
+/** The reverse of `formatConfChanges`; throws an Error that names the bad word. */
+export function parseConfChanges(text: string): ConfChangeSingle[] {
+  return text
+    .split(/\s+/)
+    .filter((word) => word !== '')
+    .map((word) => {
+      const type = Object.values(ConfChangeType).find((each) => LETTERS[each] === word[0]);
+      if (type === undefined || !/^[a-z]\d+$/.test(word)) {
+        throw new Error(`not a membership change: ${word}`);
+      }
+      return { type, nodeId: Number(word.slice(1)) };
+    });
+}
+
+const TYPE_NAMES = new Map<number, string>(
+  Object.entries(ConfChangeType).map(([name, type]) => [type, `ConfChange${name}`]),
+);
+const TRANSITION_NAMES = new Map<number, string>(
+  Object.entries(ConfChangeTransition).map(([name, each]) => [each, `ConfChangeTransition${name}`]),
+);
+
+/** The text of a change in the line that says it was ignored. */
+export function formatConfChange(change: ConfChange | ConfChangeV2): string {
+  const { transition, changes } = asV2(change);
+  const words = [`transition:${TRANSITION_NAMES.get(transition) ?? transition}`];
+  for (const { type, nodeId } of changes) {
+    words.push(`changes:{type:${TYPE_NAMES.get(type) ?? type} node_id:${nodeId}}`);
+  }
+  return words.join(' ');
+}

@@ -1,0 +1,12 @@
+/** Many Raft groups on one loop. */
+export { Group, type GroupStatus } from './group.js';
+export { HostError, HostErrorCode } from './host-error.js';
+export { Host, type HostPorts, type HostStats } from './host.js';
+export { DEFAULT_HOST_OPTIONS, type HostOptions } from './options.js';
+export type {
+  CommittedEntry,
+  PeerSender,
+  ProposalOutcome,
+  Scheduler,
+  StateMachine,
+} from './ports.js';

@@ -1,0 +1,46 @@
+/**
+ * What the host needs from outside: a clock and the end of a loop turn, a way to peers, and the
+ * state machines that committed entries are applied to. All of them are ports, so that a whole
+ * cluster runs in one process under a seed.
+ */
+import type { LogIndex, Message, Term } from '../core/types.js';
+
+/** Number of a Raft group on a node; its log and its messages carry it. */
+export type GroupId = number;
+
+export interface Scheduler {
+  /** Milliseconds of a clock that never goes back; only differences have a meaning. */
+  nowMs(): number;
+  /** Calls `task` once the inputs of this turn of the loop have been taken. */
+  defer(task: () => void): void;
+}
+
+/** Hands messages to other nodes; may lose, delay and reorder them, never change them. */
+export interface PeerSender {
+  send(group: GroupId, message: Message): void;
+}
+
+/** A committed entry as a state machine sees it; `data` is empty when it only moves the index. */
+export interface CommittedEntry {
+  readonly index: LogIndex;
+  readonly data: Uint8Array;
+}
+
+/** The deterministic part of a group: the same entries give the same state on every replica. */
+export interface StateMachine<Result> {
+  /** Index of the last entry in the state, as of the last start or apply; never goes back. */
+  readonly appliedIndex: LogIndex;
+  /**
+   * Applies entries, which follow one another and come after `appliedIndex`, as one atomic step
+   * together with the applied index. Returns one result per entry. Must not fail: an error is a
+   * broken invariant and stops the node.
+   */
+  apply(entries: readonly CommittedEntry[]): readonly Result[];
+}
+
+/** How a proposal ended, told exactly once. */
+export interface ProposalOutcome<Result> {
+  readonly result: Result;
+  readonly index: LogIndex;
+  readonly term: Term;
+}
