@@ -7,7 +7,13 @@
 import { RaftError, RaftErrorCode } from './errors.js';
 import { SILENT_LOGGER, type Logger } from './logger.js';
 import type { Storage } from './storage.js';
-import { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, NONE, type LogIndex, type NodeId } from './types.js';
+import {
+  LOCAL_APPEND_THREAD,
+  LOCAL_APPLY_THREAD,
+  NONE,
+  type LogIndex,
+  type NodeId,
+} from './types.js';
 
 /** "No limit", for every setting that is a number of bytes or messages. */
 export const NO_LIMIT = Number.POSITIVE_INFINITY;

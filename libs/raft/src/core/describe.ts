@@ -78,8 +78,8 @@ export function describeEntry(entry: Entry): string {
 }
 
 function describePayload(entry: Entry): string {
-  const change = confChangeFromEntry(entry);
-  return change === undefined ? quote(entry.data) : formatConfChanges(asV2(change).changes);
+  if (entry.type === EntryType.Normal) return quote(entry.data);
+  return formatConfChanges(asV2(confChangeFromEntry(entry)).changes);
 }
 
 /** One line an entry. */

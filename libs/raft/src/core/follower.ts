@@ -11,7 +11,14 @@ import { assertSameConfState, switchToConfig } from './membership.js';
 import { newMessage } from './message.js';
 import type { Raft } from './raft.js';
 import { StateType } from './ready.js';
-import { MessageType, NONE, type LogIndex, type Message, type NodeId, type Snapshot } from './types.js';
+import {
+  MessageType,
+  NONE,
+  type LogIndex,
+  type Message,
+  type NodeId,
+  type Snapshot,
+} from './types.js';
 
 export function handleAppend(raft: Raft, message: Message): void {
   const { log } = raft;
@@ -95,8 +102,7 @@ function restoreSnapshot(raft: Raft, snapshot: Snapshot): boolean {
   if (log.matchTerm(index, term)) {
     // The log already holds what the snapshot stands for; only the commit index was behind.
     logger.info(
-      () =>
-        `${describeLast()} fast-forwarded commit to snapshot [index: ${index}, term: ${term}]`,
+      () => `${describeLast()} fast-forwarded commit to snapshot [index: ${index}, term: ${term}]`,
     );
     log.commitTo(index);
     return false;
@@ -105,8 +111,6 @@ function restoreSnapshot(raft: Raft, snapshot: Snapshot): boolean {
   raft.tracker = raft.newTracker();
   const restored = restore({ tracker: raft.tracker, lastIndex: log.lastIndex() }, confState);
   assertSameConfState(raft, confState, switchToConfig(raft, restored));
-  logger.info(
-    () => `${describeLast()} restored snapshot [index: ${index}, term: ${term}]`,
-  );
+  logger.info(() => `${describeLast()} restored snapshot [index: ${index}, term: ${term}]`);
   return true;
 }

@@ -8,6 +8,7 @@ export {
   type ReadOnlyOption,
 } from './config.js';
 export * from './confchange/types.js';
+export { formatConfChange, formatConfChanges, parseConfChanges } from './confchange/format.js';
 export {
   describeConfState,
   describeEntries,

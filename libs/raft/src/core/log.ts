@@ -279,8 +279,7 @@ export class RaftLog {
   restore(snapshot: Snapshot): void {
     const { index, term } = snapshot.metadata;
     this.logger.info(
-      () =>
-        `log [${this.describe()}] starts to restore snapshot [index: ${index}, term: ${term}]`,
+      () => `log [${this.describe()}] starts to restore snapshot [index: ${index}, term: ${term}]`,
     );
     this.committed = index;
     this.unstable.restore(snapshot);

@@ -6,17 +6,17 @@
  *   joint and to be left automatically -> the leader proposes the way out itself
  */
 import { Changer, type ChangeResult } from './confchange/changer.js';
+import { formatConfChange } from './confchange/format.js';
 import {
   asV2,
   decodeConfChange,
   decodeConfChangeV2,
   enterJoint,
-  formatConfChange,
   leaveJoint,
   type ConfChange,
   type ConfChangeV2,
 } from './confchange/types.js';
-import { panic } from './errors.js';
+import { RaftInvariantError, panic } from './errors.js';
 import { hex } from './logger.js';
 import { NO_BYTES, newMessage } from './message.js';
 import type { Raft } from './raft.js';
@@ -33,15 +33,15 @@ import {
   type Snapshot,
 } from './types.js';
 
-/** The membership change in an entry; undefined for a normal entry. */
-export function confChangeFromEntry(entry: Entry): ConfChange | ConfChangeV2 | undefined {
+/** The membership change in an entry, which must not be a normal one. */
+export function confChangeFromEntry(entry: Entry): ConfChange | ConfChangeV2 {
   switch (entry.type) {
     case EntryType.ConfChange:
       return decodeConfChange(entry.data);
     case EntryType.ConfChangeV2:
       return decodeConfChangeV2(entry.data);
     default:
-      return undefined;
+      throw new RaftInvariantError(`entry ${entry.index} holds no membership change`);
   }
 }
 
@@ -53,8 +53,8 @@ export function screenConfChanges(raft: Raft, entries: readonly Entry[]): readon
   if (entries.every((entry) => entry.type === EntryType.Normal)) return entries;
   const lastIndex = raft.log.lastIndex();
   return entries.map((entry, at) => {
+    if (entry.type === EntryType.Normal) return entry;
     const change = confChangeFromEntry(entry);
-    if (change === undefined) return entry;
     const objection = whyRefused(raft, change);
     if (objection !== undefined && !raft.settings.disableConfChangeValidation) {
       raft.logger.info(
@@ -99,9 +99,7 @@ export function switchToConfig(raft: Raft, next: ChangeResult): ConfState {
   const { tracker, logger } = raft;
   tracker.config = next.config;
   tracker.progress = next.progress;
-  logger.info(
-    () => `${hex(raft.id)} switched to configuration ${tracker.config.toString()}`,
-  );
+  logger.info(() => `${hex(raft.id)} switched to configuration ${tracker.config.toString()}`);
   const confState = tracker.confState();
   const own = tracker.progress.get(raft.id);
   raft.isLearner = own?.isLearner ?? false;

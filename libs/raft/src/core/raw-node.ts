@@ -139,20 +139,14 @@ export class RawNode {
   step(message: Message): void {
     const isFromStorage = isLocalTarget(message.from);
     if (isLocalMessage(message.type) && !isFromStorage) {
-      throw new RaftError(
-        RaftErrorCode.StepLocalMessage,
-        'raft: cannot step raft local message',
-      );
+      throw new RaftError(RaftErrorCode.StepLocalMessage, 'raft: cannot step raft local message');
     }
     if (
       isResponseMessage(message.type) &&
       !isFromStorage &&
       !this.raft.tracker.progress.has(message.from)
     ) {
-      throw new RaftError(
-        RaftErrorCode.StepPeerNotFound,
-        'raft: cannot step as peer not found',
-      );
+      throw new RaftError(RaftErrorCode.StepPeerNotFound, 'raft: cannot step as peer not found');
     }
     this.raft.step(message);
   }
@@ -258,8 +252,7 @@ export class RawNode {
     const { log } = raft;
     const hardState = raft.hardState();
     const previous = this.previousHardState;
-    const hardStateChanged =
-      !hardStatesEqual(hardState, previous) && !isEmptyHardState(hardState);
+    const hardStateChanged = !hardStatesEqual(hardState, previous) && !isEmptyHardState(hardState);
     const softState = this.changedSoftState();
     const entries = log.unstable.nextEntries();
     const snapshot = log.unstable.nextSnapshot();

@@ -26,9 +26,7 @@ export function stepCandidate(raft: Raft, message: Message): void {
       handleSnapshot(raft, message);
       return;
     case MessageType.Prop:
-      raft.logger.info(
-        () => `${hex(raft.id)} no leader at term ${raft.term}; dropping proposal`,
-      );
+      raft.logger.info(() => `${hex(raft.id)} no leader at term ${raft.term}; dropping proposal`);
       throw proposalDropped();
     case MessageType.VoteResp:
       if (raft.state === StateType.Candidate) countVote(raft, message);

@@ -72,9 +72,7 @@ function checkQuorum(raft: Raft): void {
 function stepFromFollower(raft: Raft, message: Message): void {
   const progress = raft.tracker.progress.get(message.from);
   if (progress === undefined) {
-    raft.logger.debug(
-      () => `${hex(raft.id)} no progress available for ${hex(message.from)}`,
-    );
+    raft.logger.debug(() => `${hex(raft.id)} no progress available for ${hex(message.from)}`);
     return;
   }
   switch (message.type) {
@@ -122,8 +120,7 @@ function handleRejectedAppend(raft: Raft, progress: Progress, message: Message):
       : message.rejectHint;
   if (!progress.maybeDecrTo(message.index, next)) return;
   logger.debug(
-    () =>
-      `${hex(raft.id)} decreased progress of ${hex(message.from)} to [${progress.toString()}]`,
+    () => `${hex(raft.id)} decreased progress of ${hex(message.from)} to [${progress.toString()}]`,
   );
   if (progress.state === 'StateReplicate') progress.becomeProbe();
   maybeSendAppend(raft, message.from, true);
@@ -222,8 +219,7 @@ function transferLeader(raft: Raft, progress: Progress, to: NodeId): void {
   if (current !== NONE) {
     raft.abortLeaderTransfer();
     logger.info(
-      () =>
-        `${self} [term ${raft.term}] abort previous transferring leadership to ${hex(current)}`,
+      () => `${self} [term ${raft.term}] abort previous transferring leadership to ${hex(current)}`,
     );
   }
   if (to === raft.id) {

@@ -19,7 +19,10 @@ export type StorageErrorCode =
   | 'snapshot-temporarily-unavailable';
 
 export class StorageError extends Error {
-  constructor(readonly code: StorageErrorCode, message: string) {
+  constructor(
+    readonly code: StorageErrorCode,
+    message: string,
+  ) {
     super(message);
     this.name = 'StorageError';
   }

@@ -4,7 +4,6 @@
 import {
   ConfChangeTransition,
   ConfChangeType,
-  asV2,
   type ConfChange,
   type ConfChangeSingle,
   type ConfChangeV2,
@@ -45,7 +44,10 @@ const TRANSITION_NAMES = new Map<number, string>(
 
 /** The text of a change in the line that says it was ignored. */
 export function formatConfChange(change: ConfChange | ConfChangeV2): string {
-  const { transition, changes } = asV2(change);
+  if (!('changes' in change)) {
+    return `type:${TYPE_NAMES.get(change.type) ?? change.type} node_id:${change.nodeId}`;
+  }
+  const { transition, changes } = change;
   const words = [`transition:${TRANSITION_NAMES.get(transition) ?? transition}`];
   for (const { type, nodeId } of changes) {
     words.push(`changes:{type:${TYPE_NAMES.get(type) ?? type} node_id:${nodeId}}`);
