@@ -9,3 +9,5 @@ export type {
   TableStateMachineApi,
   TableStateMachineOptions,
 } from './table/table-state-machine.js';
+export { openMemoryEngine } from './engine/memory/memory-engine.js';
+export { openRocksEngine, type RocksEngineOptions } from './engine/rocksdb/rocksdb-engine.js';

@@ -1,1 +1,4 @@
-export {};
+/**
+ * What tests of other parts may use: the compliance suite of the engine port.
+ */
+export { engineCompliance, type EngineUnderTest, readRange } from './engine-compliance.js';
