@@ -82,6 +82,15 @@ export const BackupRequest: MessageFns<BackupRequest> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<BackupRequest>): BackupRequest {
+    return BackupRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackupRequest>): BackupRequest {
+    const message = createBaseBackupRequest();
+    message.table = object.table ?? Buffer.alloc(0);
+    return message;
+  },
 };
 
 function createBaseRestoreMessage(): RestoreMessage {
@@ -141,6 +150,28 @@ export const RestoreMessage: MessageFns<RestoreMessage> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<RestoreMessage>): RestoreMessage {
+    return RestoreMessage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreMessage>): RestoreMessage {
+    const message = createBaseRestoreMessage();
+    switch (object.data?.$case) {
+      case "info": {
+        if (object.data?.value !== undefined && object.data?.value !== null) {
+          message.data = { $case: "info", value: RestoreInfo.fromPartial(object.data.value) };
+        }
+        break;
+      }
+      case "chunk": {
+        if (object.data?.value !== undefined && object.data?.value !== null) {
+          message.data = { $case: "chunk", value: SnapshotChunk.fromPartial(object.data.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
 };
 
 function createBaseRestoreInfo(): RestoreInfo {
@@ -187,6 +218,15 @@ export const RestoreInfo: MessageFns<RestoreInfo> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<RestoreInfo>): RestoreInfo {
+    return RestoreInfo.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreInfo>): RestoreInfo {
+    const message = createBaseRestoreInfo();
+    message.table = object.table ?? Buffer.alloc(0);
+    return message;
+  },
 };
 
 function createBaseRestoreResponse(): RestoreResponse {
@@ -221,6 +261,14 @@ export const RestoreResponse: MessageFns<RestoreResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<RestoreResponse>): RestoreResponse {
+    return RestoreResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RestoreResponse>): RestoreResponse {
+    const message = createBaseRestoreResponse();
+    return message;
   },
 };
 
@@ -279,6 +327,16 @@ export const ResetRequest: MessageFns<ResetRequest> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<ResetRequest>): ResetRequest {
+    return ResetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResetRequest>): ResetRequest {
+    const message = createBaseResetRequest();
+    message.table = object.table ?? Buffer.alloc(0);
+    message.resetAll = object.resetAll ?? false;
+    return message;
+  },
 };
 
 function createBaseResetResponse(): ResetResponse {
@@ -314,9 +372,28 @@ export const ResetResponse: MessageFns<ResetResponse> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<ResetResponse>): ResetResponse {
+    return ResetResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ResetResponse>): ResetResponse {
+    const message = createBaseResetResponse();
+    return message;
+  },
 };
+
+type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
+
+export type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

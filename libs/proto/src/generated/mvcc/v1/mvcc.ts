@@ -335,6 +335,26 @@ export const Command: MessageFns<Command> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<Command>): Command {
+    return Command.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Command>): Command {
+    const message = createBaseCommand();
+    message.table = object.table ?? Buffer.alloc(0);
+    message.type = object.type ?? 0;
+    message.kv = (object.kv !== undefined && object.kv !== null) ? KeyValue.fromPartial(object.kv) : undefined;
+    message.leaderIndex = (object.leaderIndex !== undefined && object.leaderIndex !== null)
+      ? BigInt(object.leaderIndex)
+      : undefined;
+    message.batch = object.batch?.map((e) => KeyValue.fromPartial(e)) || [];
+    message.txn = (object.txn !== undefined && object.txn !== null) ? Txn.fromPartial(object.txn) : undefined;
+    message.rangeEnd = object.rangeEnd ?? undefined;
+    message.prevKvs = object.prevKvs ?? false;
+    message.sequence = object.sequence?.map((e) => Command.fromPartial(e)) || [];
+    message.count = object.count ?? false;
+    return message;
+  },
 };
 
 function createBaseCommandResult(): CommandResult {
@@ -394,6 +414,16 @@ export const CommandResult: MessageFns<CommandResult> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<CommandResult>): CommandResult {
+    return CommandResult.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CommandResult>): CommandResult {
+    const message = createBaseCommandResult();
+    message.responses = object.responses?.map((e) => ResponseOp.fromPartial(e)) || [];
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    return message;
   },
 };
 
@@ -462,6 +492,17 @@ export const Txn: MessageFns<Txn> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<Txn>): Txn {
+    return Txn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Txn>): Txn {
+    const message = createBaseTxn();
+    message.compare = object.compare?.map((e) => Compare.fromPartial(e)) || [];
+    message.success = object.success?.map((e) => RequestOp.fromPartial(e)) || [];
+    message.failure = object.failure?.map((e) => RequestOp.fromPartial(e)) || [];
+    return message;
   },
 };
 
@@ -535,6 +576,37 @@ export const RequestOp: MessageFns<RequestOp> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<RequestOp>): RequestOp {
+    return RequestOp.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RequestOp>): RequestOp {
+    const message = createBaseRequestOp();
+    switch (object.request?.$case) {
+      case "requestRange": {
+        if (object.request?.value !== undefined && object.request?.value !== null) {
+          message.request = { $case: "requestRange", value: RequestOp_Range.fromPartial(object.request.value) };
+        }
+        break;
+      }
+      case "requestPut": {
+        if (object.request?.value !== undefined && object.request?.value !== null) {
+          message.request = { $case: "requestPut", value: RequestOp_Put.fromPartial(object.request.value) };
+        }
+        break;
+      }
+      case "requestDeleteRange": {
+        if (object.request?.value !== undefined && object.request?.value !== null) {
+          message.request = {
+            $case: "requestDeleteRange",
+            value: RequestOp_DeleteRange.fromPartial(object.request.value),
+          };
+        }
+        break;
+      }
+    }
+    return message;
   },
 };
 
@@ -629,6 +701,19 @@ export const RequestOp_Range: MessageFns<RequestOp_Range> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<RequestOp_Range>): RequestOp_Range {
+    return RequestOp_Range.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RequestOp_Range>): RequestOp_Range {
+    const message = createBaseRequestOp_Range();
+    message.key = object.key ?? Buffer.alloc(0);
+    message.rangeEnd = object.rangeEnd ?? Buffer.alloc(0);
+    message.limit = (object.limit !== undefined && object.limit !== null) ? BigInt(object.limit) : 0n;
+    message.keysOnly = object.keysOnly ?? false;
+    message.countOnly = object.countOnly ?? false;
+    return message;
+  },
 };
 
 function createBaseRequestOp_Put(): RequestOp_Put {
@@ -696,6 +781,17 @@ export const RequestOp_Put: MessageFns<RequestOp_Put> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<RequestOp_Put>): RequestOp_Put {
+    return RequestOp_Put.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RequestOp_Put>): RequestOp_Put {
+    const message = createBaseRequestOp_Put();
+    message.key = object.key ?? Buffer.alloc(0);
+    message.value = object.value ?? Buffer.alloc(0);
+    message.prevKv = object.prevKv ?? false;
+    return message;
   },
 };
 
@@ -776,6 +872,18 @@ export const RequestOp_DeleteRange: MessageFns<RequestOp_DeleteRange> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<RequestOp_DeleteRange>): RequestOp_DeleteRange {
+    return RequestOp_DeleteRange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RequestOp_DeleteRange>): RequestOp_DeleteRange {
+    const message = createBaseRequestOp_DeleteRange();
+    message.key = object.key ?? Buffer.alloc(0);
+    message.rangeEnd = object.rangeEnd ?? Buffer.alloc(0);
+    message.prevKv = object.prevKv ?? false;
+    message.count = object.count ?? false;
+    return message;
+  },
 };
 
 function createBaseResponseOp(): ResponseOp {
@@ -849,6 +957,37 @@ export const ResponseOp: MessageFns<ResponseOp> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<ResponseOp>): ResponseOp {
+    return ResponseOp.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResponseOp>): ResponseOp {
+    const message = createBaseResponseOp();
+    switch (object.response?.$case) {
+      case "responseRange": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = { $case: "responseRange", value: ResponseOp_Range.fromPartial(object.response.value) };
+        }
+        break;
+      }
+      case "responsePut": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = { $case: "responsePut", value: ResponseOp_Put.fromPartial(object.response.value) };
+        }
+        break;
+      }
+      case "responseDeleteRange": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = {
+            $case: "responseDeleteRange",
+            value: ResponseOp_DeleteRange.fromPartial(object.response.value),
+          };
+        }
+        break;
+      }
+    }
+    return message;
+  },
 };
 
 function createBaseResponseOp_Range(): ResponseOp_Range {
@@ -920,6 +1059,17 @@ export const ResponseOp_Range: MessageFns<ResponseOp_Range> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<ResponseOp_Range>): ResponseOp_Range {
+    return ResponseOp_Range.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResponseOp_Range>): ResponseOp_Range {
+    const message = createBaseResponseOp_Range();
+    message.kvs = object.kvs?.map((e) => KeyValue.fromPartial(e)) || [];
+    message.more = object.more ?? false;
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    return message;
+  },
 };
 
 function createBaseResponseOp_Put(): ResponseOp_Put {
@@ -965,6 +1115,17 @@ export const ResponseOp_Put: MessageFns<ResponseOp_Put> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<ResponseOp_Put>): ResponseOp_Put {
+    return ResponseOp_Put.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResponseOp_Put>): ResponseOp_Put {
+    const message = createBaseResponseOp_Put();
+    message.prevKv = (object.prevKv !== undefined && object.prevKv !== null)
+      ? KeyValue.fromPartial(object.prevKv)
+      : undefined;
+    return message;
   },
 };
 
@@ -1025,6 +1186,16 @@ export const ResponseOp_DeleteRange: MessageFns<ResponseOp_DeleteRange> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<ResponseOp_DeleteRange>): ResponseOp_DeleteRange {
+    return ResponseOp_DeleteRange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResponseOp_DeleteRange>): ResponseOp_DeleteRange {
+    const message = createBaseResponseOp_DeleteRange();
+    message.deleted = (object.deleted !== undefined && object.deleted !== null) ? BigInt(object.deleted) : 0n;
+    message.prevKvs = object.prevKvs?.map((e) => KeyValue.fromPartial(e)) || [];
+    return message;
   },
 };
 
@@ -1118,6 +1289,26 @@ export const Compare: MessageFns<Compare> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<Compare>): Compare {
+    return Compare.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Compare>): Compare {
+    const message = createBaseCompare();
+    message.result = object.result ?? 0;
+    message.target = object.target ?? 0;
+    message.key = object.key ?? Buffer.alloc(0);
+    switch (object.targetUnion?.$case) {
+      case "value": {
+        if (object.targetUnion?.value !== undefined && object.targetUnion?.value !== null) {
+          message.targetUnion = { $case: "value", value: object.targetUnion.value };
+        }
+        break;
+      }
+    }
+    message.rangeEnd = object.rangeEnd ?? Buffer.alloc(0);
+    return message;
+  },
 };
 
 function createBaseKeyValue(): KeyValue {
@@ -1203,9 +1394,36 @@ export const KeyValue: MessageFns<KeyValue> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<KeyValue>): KeyValue {
+    return KeyValue.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeyValue>): KeyValue {
+    const message = createBaseKeyValue();
+    message.key = object.key ?? Buffer.alloc(0);
+    message.createRevision = (object.createRevision !== undefined && object.createRevision !== null)
+      ? BigInt(object.createRevision)
+      : 0n;
+    message.modRevision = (object.modRevision !== undefined && object.modRevision !== null)
+      ? BigInt(object.modRevision)
+      : 0n;
+    message.value = object.value ?? Buffer.alloc(0);
+    return message;
+  },
 };
+
+type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
+
+export type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

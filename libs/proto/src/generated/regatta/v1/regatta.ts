@@ -271,6 +271,21 @@ export const ResponseHeader: MessageFns<ResponseHeader> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<ResponseHeader>): ResponseHeader {
+    return ResponseHeader.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResponseHeader>): ResponseHeader {
+    const message = createBaseResponseHeader();
+    message.shardId = (object.shardId !== undefined && object.shardId !== null) ? BigInt(object.shardId) : 0n;
+    message.replicaId = (object.replicaId !== undefined && object.replicaId !== null) ? BigInt(object.replicaId) : 0n;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.raftTerm = (object.raftTerm !== undefined && object.raftTerm !== null) ? BigInt(object.raftTerm) : 0n;
+    message.raftLeaderId = (object.raftLeaderId !== undefined && object.raftLeaderId !== null)
+      ? BigInt(object.raftLeaderId)
+      : 0n;
+    return message;
+  },
 };
 
 function createBaseRangeRequest(): RangeRequest {
@@ -454,6 +469,33 @@ export const RangeRequest: MessageFns<RangeRequest> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<RangeRequest>): RangeRequest {
+    return RangeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RangeRequest>): RangeRequest {
+    const message = createBaseRangeRequest();
+    message.table = object.table ?? Buffer.alloc(0);
+    message.key = object.key ?? Buffer.alloc(0);
+    message.rangeEnd = object.rangeEnd ?? Buffer.alloc(0);
+    message.limit = (object.limit !== undefined && object.limit !== null) ? BigInt(object.limit) : 0n;
+    message.linearizable = object.linearizable ?? false;
+    message.keysOnly = object.keysOnly ?? false;
+    message.countOnly = object.countOnly ?? false;
+    message.minModRevision = (object.minModRevision !== undefined && object.minModRevision !== null)
+      ? BigInt(object.minModRevision)
+      : 0n;
+    message.maxModRevision = (object.maxModRevision !== undefined && object.maxModRevision !== null)
+      ? BigInt(object.maxModRevision)
+      : 0n;
+    message.minCreateRevision = (object.minCreateRevision !== undefined && object.minCreateRevision !== null)
+      ? BigInt(object.minCreateRevision)
+      : 0n;
+    message.maxCreateRevision = (object.maxCreateRevision !== undefined && object.maxCreateRevision !== null)
+      ? BigInt(object.maxCreateRevision)
+      : 0n;
+    return message;
+  },
 };
 
 function createBaseRangeResponse(): RangeResponse {
@@ -536,6 +578,20 @@ export const RangeResponse: MessageFns<RangeResponse> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<RangeResponse>): RangeResponse {
+    return RangeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RangeResponse>): RangeResponse {
+    const message = createBaseRangeResponse();
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
+    message.kvs = object.kvs?.map((e) => KeyValue.fromPartial(e)) || [];
+    message.more = object.more ?? false;
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    return message;
+  },
 };
 
 function createBasePutRequest(): PutRequest {
@@ -615,6 +671,18 @@ export const PutRequest: MessageFns<PutRequest> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<PutRequest>): PutRequest {
+    return PutRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PutRequest>): PutRequest {
+    const message = createBasePutRequest();
+    message.table = object.table ?? Buffer.alloc(0);
+    message.key = object.key ?? Buffer.alloc(0);
+    message.value = object.value ?? Buffer.alloc(0);
+    message.prevKv = object.prevKv ?? false;
+    return message;
+  },
 };
 
 function createBasePutResponse(): PutResponse {
@@ -671,6 +739,20 @@ export const PutResponse: MessageFns<PutResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<PutResponse>): PutResponse {
+    return PutResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PutResponse>): PutResponse {
+    const message = createBasePutResponse();
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
+    message.prevKv = (object.prevKv !== undefined && object.prevKv !== null)
+      ? KeyValue.fromPartial(object.prevKv)
+      : undefined;
+    return message;
   },
 };
 
@@ -762,6 +844,19 @@ export const DeleteRangeRequest: MessageFns<DeleteRangeRequest> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<DeleteRangeRequest>): DeleteRangeRequest {
+    return DeleteRangeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteRangeRequest>): DeleteRangeRequest {
+    const message = createBaseDeleteRangeRequest();
+    message.table = object.table ?? Buffer.alloc(0);
+    message.key = object.key ?? Buffer.alloc(0);
+    message.rangeEnd = object.rangeEnd ?? Buffer.alloc(0);
+    message.prevKv = object.prevKv ?? false;
+    message.count = object.count ?? false;
+    return message;
+  },
 };
 
 function createBaseDeleteRangeResponse(): DeleteRangeResponse {
@@ -832,6 +927,19 @@ export const DeleteRangeResponse: MessageFns<DeleteRangeResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<DeleteRangeResponse>): DeleteRangeResponse {
+    return DeleteRangeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteRangeResponse>): DeleteRangeResponse {
+    const message = createBaseDeleteRangeResponse();
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
+    message.deleted = (object.deleted !== undefined && object.deleted !== null) ? BigInt(object.deleted) : 0n;
+    message.prevKvs = object.prevKvs?.map((e) => KeyValue.fromPartial(e)) || [];
+    return message;
   },
 };
 
@@ -912,6 +1020,18 @@ export const TxnRequest: MessageFns<TxnRequest> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<TxnRequest>): TxnRequest {
+    return TxnRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TxnRequest>): TxnRequest {
+    const message = createBaseTxnRequest();
+    message.table = object.table ?? Buffer.alloc(0);
+    message.compare = object.compare?.map((e) => Compare.fromPartial(e)) || [];
+    message.success = object.success?.map((e) => RequestOp.fromPartial(e)) || [];
+    message.failure = object.failure?.map((e) => RequestOp.fromPartial(e)) || [];
+    return message;
+  },
 };
 
 function createBaseTxnResponse(): TxnResponse {
@@ -980,6 +1100,19 @@ export const TxnResponse: MessageFns<TxnResponse> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<TxnResponse>): TxnResponse {
+    return TxnResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TxnResponse>): TxnResponse {
+    const message = createBaseTxnResponse();
+    message.header = (object.header !== undefined && object.header !== null)
+      ? ResponseHeader.fromPartial(object.header)
+      : undefined;
+    message.succeeded = object.succeeded ?? false;
+    message.responses = object.responses?.map((e) => ResponseOp.fromPartial(e)) || [];
+    return message;
+  },
 };
 
 function createBaseMemberListRequest(): MemberListRequest {
@@ -1014,6 +1147,14 @@ export const MemberListRequest: MessageFns<MemberListRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<MemberListRequest>): MemberListRequest {
+    return MemberListRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<MemberListRequest>): MemberListRequest {
+    const message = createBaseMemberListRequest();
+    return message;
   },
 };
 
@@ -1071,6 +1212,16 @@ export const MemberListResponse: MessageFns<MemberListResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<MemberListResponse>): MemberListResponse {
+    return MemberListResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MemberListResponse>): MemberListResponse {
+    const message = createBaseMemberListResponse();
+    message.cluster = object.cluster ?? "";
+    message.members = object.members?.map((e) => Member.fromPartial(e)) || [];
+    return message;
   },
 };
 
@@ -1151,6 +1302,18 @@ export const Member: MessageFns<Member> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<Member>): Member {
+    return Member.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Member>): Member {
+    const message = createBaseMember();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.peerURLs = object.peerURLs?.map((e) => e) || [];
+    message.clientURLs = object.clientURLs?.map((e) => e) || [];
+    return message;
+  },
 };
 
 function createBaseStatusRequest(): StatusRequest {
@@ -1196,6 +1359,15 @@ export const StatusRequest: MessageFns<StatusRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<StatusRequest>): StatusRequest {
+    return StatusRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatusRequest>): StatusRequest {
+    const message = createBaseStatusRequest();
+    message.config = object.config ?? false;
+    return message;
   },
 };
 
@@ -1301,6 +1473,28 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<StatusResponse>): StatusResponse {
+    return StatusResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatusResponse>): StatusResponse {
+    const message = createBaseStatusResponse();
+    message.id = object.id ?? "";
+    message.version = object.version ?? "";
+    message.info = object.info ?? "";
+    message.tables = (globalThis.Object.entries(object.tables ?? {}) as [string, TableStatus][]).reduce(
+      (acc: { [key: string]: TableStatus }, [key, value]: [string, TableStatus]) => {
+        if (value !== undefined) {
+          acc[key] = TableStatus.fromPartial(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.config = object.config ?? undefined;
+    message.errors = object.errors?.map((e) => e) || [];
+    return message;
+  },
 };
 
 function createBaseStatusResponse_TablesEntry(): StatusResponse_TablesEntry {
@@ -1357,6 +1551,18 @@ export const StatusResponse_TablesEntry: MessageFns<StatusResponse_TablesEntry> 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<StatusResponse_TablesEntry>): StatusResponse_TablesEntry {
+    return StatusResponse_TablesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatusResponse_TablesEntry>): StatusResponse_TablesEntry {
+    const message = createBaseStatusResponse_TablesEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? TableStatus.fromPartial(object.value)
+      : undefined;
+    return message;
   },
 };
 
@@ -1474,6 +1680,22 @@ export const TableStatus: MessageFns<TableStatus> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<TableStatus>): TableStatus {
+    return TableStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TableStatus>): TableStatus {
+    const message = createBaseTableStatus();
+    message.logSize = (object.logSize !== undefined && object.logSize !== null) ? BigInt(object.logSize) : 0n;
+    message.dbSize = (object.dbSize !== undefined && object.dbSize !== null) ? BigInt(object.dbSize) : 0n;
+    message.leader = object.leader ?? "";
+    message.raftIndex = (object.raftIndex !== undefined && object.raftIndex !== null) ? BigInt(object.raftIndex) : 0n;
+    message.raftTerm = (object.raftTerm !== undefined && object.raftTerm !== null) ? BigInt(object.raftTerm) : 0n;
+    message.raftAppliedIndex = (object.raftAppliedIndex !== undefined && object.raftAppliedIndex !== null)
+      ? BigInt(object.raftAppliedIndex)
+      : 0n;
+    return message;
+  },
 };
 
 function createBaseCreateTableRequest(): CreateTableRequest {
@@ -1531,6 +1753,16 @@ export const CreateTableRequest: MessageFns<CreateTableRequest> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<CreateTableRequest>): CreateTableRequest {
+    return CreateTableRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateTableRequest>): CreateTableRequest {
+    const message = createBaseCreateTableRequest();
+    message.name = object.name ?? "";
+    message.config = object.config ?? undefined;
+    return message;
+  },
 };
 
 function createBaseCreateTableResponse(): CreateTableResponse {
@@ -1576,6 +1808,15 @@ export const CreateTableResponse: MessageFns<CreateTableResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<CreateTableResponse>): CreateTableResponse {
+    return CreateTableResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateTableResponse>): CreateTableResponse {
+    const message = createBaseCreateTableResponse();
+    message.id = object.id ?? "";
+    return message;
   },
 };
 
@@ -1623,6 +1864,15 @@ export const DeleteTableRequest: MessageFns<DeleteTableRequest> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<DeleteTableRequest>): DeleteTableRequest {
+    return DeleteTableRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteTableRequest>): DeleteTableRequest {
+    const message = createBaseDeleteTableRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
 };
 
 function createBaseDeleteTableResponse(): DeleteTableResponse {
@@ -1658,6 +1908,14 @@ export const DeleteTableResponse: MessageFns<DeleteTableResponse> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<DeleteTableResponse>): DeleteTableResponse {
+    return DeleteTableResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DeleteTableResponse>): DeleteTableResponse {
+    const message = createBaseDeleteTableResponse();
+    return message;
+  },
 };
 
 function createBaseListTablesRequest(): ListTablesRequest {
@@ -1692,6 +1950,14 @@ export const ListTablesRequest: MessageFns<ListTablesRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<ListTablesRequest>): ListTablesRequest {
+    return ListTablesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListTablesRequest>): ListTablesRequest {
+    const message = createBaseListTablesRequest();
+    return message;
   },
 };
 
@@ -1738,6 +2004,15 @@ export const ListTablesResponse: MessageFns<ListTablesResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<ListTablesResponse>): ListTablesResponse {
+    return ListTablesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListTablesResponse>): ListTablesResponse {
+    const message = createBaseListTablesResponse();
+    message.tables = object.tables?.map((e) => TableInfo.fromPartial(e)) || [];
+    return message;
   },
 };
 
@@ -1807,9 +2082,31 @@ export const TableInfo: MessageFns<TableInfo> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<TableInfo>): TableInfo {
+    return TableInfo.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TableInfo>): TableInfo {
+    const message = createBaseTableInfo();
+    message.name = object.name ?? "";
+    message.id = object.id ?? "";
+    message.config = object.config ?? undefined;
+    return message;
+  },
 };
+
+type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
+
+export type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -123,6 +123,14 @@ export const MetadataRequest: MessageFns<MetadataRequest> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<MetadataRequest>): MetadataRequest {
+    return MetadataRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<MetadataRequest>): MetadataRequest {
+    const message = createBaseMetadataRequest();
+    return message;
+  },
 };
 
 function createBaseMetadataResponse(): MetadataResponse {
@@ -168,6 +176,15 @@ export const MetadataResponse: MessageFns<MetadataResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<MetadataResponse>): MetadataResponse {
+    return MetadataResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MetadataResponse>): MetadataResponse {
+    const message = createBaseMetadataResponse();
+    message.tables = object.tables?.map((e) => Table.fromPartial(e)) || [];
+    return message;
   },
 };
 
@@ -226,6 +243,16 @@ export const Table: MessageFns<Table> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<Table>): Table {
+    return Table.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Table>): Table {
+    const message = createBaseTable();
+    message.name = object.name ?? "";
+    message.type = object.type ?? 0;
+    return message;
+  },
 };
 
 function createBaseSnapshotRequest(): SnapshotRequest {
@@ -271,6 +298,15 @@ export const SnapshotRequest: MessageFns<SnapshotRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<SnapshotRequest>): SnapshotRequest {
+    return SnapshotRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SnapshotRequest>): SnapshotRequest {
+    const message = createBaseSnapshotRequest();
+    message.table = object.table ?? Buffer.alloc(0);
+    return message;
   },
 };
 
@@ -346,6 +382,17 @@ export const SnapshotChunk: MessageFns<SnapshotChunk> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<SnapshotChunk>): SnapshotChunk {
+    return SnapshotChunk.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SnapshotChunk>): SnapshotChunk {
+    const message = createBaseSnapshotChunk();
+    message.data = object.data ?? Buffer.alloc(0);
+    message.len = (object.len !== undefined && object.len !== null) ? BigInt(object.len) : 0n;
+    message.index = (object.index !== undefined && object.index !== null) ? BigInt(object.index) : 0n;
+    return message;
+  },
 };
 
 function createBaseReplicateRequest(): ReplicateRequest {
@@ -405,6 +452,18 @@ export const ReplicateRequest: MessageFns<ReplicateRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<ReplicateRequest>): ReplicateRequest {
+    return ReplicateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplicateRequest>): ReplicateRequest {
+    const message = createBaseReplicateRequest();
+    message.table = object.table ?? Buffer.alloc(0);
+    message.leaderIndex = (object.leaderIndex !== undefined && object.leaderIndex !== null)
+      ? BigInt(object.leaderIndex)
+      : 0n;
+    return message;
   },
 };
 
@@ -482,6 +541,34 @@ export const ReplicateResponse: MessageFns<ReplicateResponse> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<ReplicateResponse>): ReplicateResponse {
+    return ReplicateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplicateResponse>): ReplicateResponse {
+    const message = createBaseReplicateResponse();
+    switch (object.response?.$case) {
+      case "commandsResponse": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = {
+            $case: "commandsResponse",
+            value: ReplicateCommandsResponse.fromPartial(object.response.value),
+          };
+        }
+        break;
+      }
+      case "errorResponse": {
+        if (object.response?.value !== undefined && object.response?.value !== null) {
+          message.response = { $case: "errorResponse", value: ReplicateErrResponse.fromPartial(object.response.value) };
+        }
+        break;
+      }
+    }
+    message.leaderIndex = (object.leaderIndex !== undefined && object.leaderIndex !== null)
+      ? BigInt(object.leaderIndex)
+      : 0n;
+    return message;
+  },
 };
 
 function createBaseReplicateCommandsResponse(): ReplicateCommandsResponse {
@@ -527,6 +614,15 @@ export const ReplicateCommandsResponse: MessageFns<ReplicateCommandsResponse> = 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
+  },
+
+  create(base?: DeepPartial<ReplicateCommandsResponse>): ReplicateCommandsResponse {
+    return ReplicateCommandsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplicateCommandsResponse>): ReplicateCommandsResponse {
+    const message = createBaseReplicateCommandsResponse();
+    message.commands = object.commands?.map((e) => ReplicateCommand.fromPartial(e)) || [];
+    return message;
   },
 };
 
@@ -588,6 +684,20 @@ export const ReplicateCommand: MessageFns<ReplicateCommand> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<ReplicateCommand>): ReplicateCommand {
+    return ReplicateCommand.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplicateCommand>): ReplicateCommand {
+    const message = createBaseReplicateCommand();
+    message.leaderIndex = (object.leaderIndex !== undefined && object.leaderIndex !== null)
+      ? BigInt(object.leaderIndex)
+      : 0n;
+    message.command = (object.command !== undefined && object.command !== null)
+      ? Command.fromPartial(object.command)
+      : undefined;
+    return message;
+  },
 };
 
 function createBaseReplicateErrResponse(): ReplicateErrResponse {
@@ -634,9 +744,29 @@ export const ReplicateErrResponse: MessageFns<ReplicateErrResponse> = {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
   },
+
+  create(base?: DeepPartial<ReplicateErrResponse>): ReplicateErrResponse {
+    return ReplicateErrResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplicateErrResponse>): ReplicateErrResponse {
+    const message = createBaseReplicateErrResponse();
+    message.error = object.error ?? 0;
+    return message;
+  },
 };
+
+type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
+
+export type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }
