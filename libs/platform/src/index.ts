@@ -15,5 +15,18 @@ export { type ConfigProblem, formatProblem, SECRET_MASK } from './config/problem
 export type { ResolvedSetting } from './config/resolve.js';
 export * from './config/setting.js';
 export type { ConfigClass } from './config/validate.js';
+export * from './health/health-registry.js';
+export { PlatformHealthModule } from './health/health.module.js';
+export * from './lifecycle/lifecycle.js';
+export * from './lifecycle/run-app.js';
 export * from './logging/level.js';
+export * from './logging/logger.js';
+export { NestLogger } from './logging/nest-logger.js';
+export * from './metrics/grpc-server-metrics.js';
+export * from './metrics/metrics.module.js';
+export * from './metrics/process-metrics.js';
+export * from './metrics/tallied-histogram.js';
+export * from './nest/grpc-methods.js';
+export * from './nest/grpc-status.js';
+export { connectGrpc, GrpcStrategy } from './nest/grpc-strategy.js';
 export * from './platform-error.js';
