@@ -1,0 +1,57 @@
+/**
+ * The client side of gRPC as the rest of the project sees it: message bytes out, message bytes in.
+ *
+ * In: a method path, bytes, a deadline. Out: bytes, or a `GrpcStatusError` with what the server said.
+ *
+ * Must never mention a product, a message type, or the library that implements it.
+ */
+import { type MetadataEntries, type ReceivedMetadata } from './metadata.js';
+
+/** How a client proves who it is, and whom it trusts. File names of PEM files. */
+export interface ClientTlsOptions {
+  /** Authorities to trust instead of those of the system. */
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** The name to look for in the server's certificate, where it is not that of the address. */
+  readonly serverName?: string;
+}
+
+export interface GrpcClientOptions {
+  /** For `https://` and `unixs://`. Without it the authorities of the system are trusted. */
+  readonly tls?: ClientTlsOptions;
+  /** Largest answer, unpacked. Default 64 MiB. */
+  readonly receiveBytesMax?: number;
+  /** Sent with every call. */
+  readonly metadata?: MetadataEntries;
+}
+
+export interface CallOptions {
+  /** How long to wait for the whole call. Default: for ever. */
+  readonly deadlineMs?: number;
+  readonly metadata?: MetadataEntries;
+  /** Packs requests. Default `identity`. */
+  readonly encoding?: 'identity' | 'gzip';
+  /** Waits for the server to come up instead of failing at once. */
+  readonly waitForReady?: boolean;
+  /** Cancels the call. */
+  readonly signal?: AbortSignal;
+  /** Told the headers of the answer. */
+  onHeaders?(metadata: ReceivedMetadata): void;
+  /** Told the trailers, after success as after an error that the server sent. */
+  onTrailers?(metadata: ReceivedMetadata): void;
+}
+
+export type MessageSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+export interface GrpcClient {
+  unary(path: string, request: Uint8Array, options?: CallOptions): Promise<Buffer>;
+  /** Leaving the iteration early cancels the call; not reading holds the server back. */
+  serverStream(path: string, request: Uint8Array, options?: CallOptions): AsyncIterable<Buffer>;
+  clientStream(path: string, requests: MessageSource, options?: CallOptions): Promise<Buffer>;
+  bidi(path: string, requests: MessageSource, options?: CallOptions): AsyncIterable<Buffer>;
+  /** Resolves when there is a connection; rejects with Unavailable after the time given. */
+  waitForReady(timeoutMs: number): Promise<void>;
+  /** Ends the connections; calls still open fail. Idempotent. */
+  close(): void;
+}
