@@ -15,6 +15,7 @@ export { type ConfigProblem, formatProblem, SECRET_MASK } from './config/problem
 export type { ResolvedSetting } from './config/resolve.js';
 export * from './config/setting.js';
 export type { ConfigClass } from './config/validate.js';
+export { linkGrpcHealth } from './health/grpc-health.js';
 export * from './health/health-registry.js';
 export { PlatformHealthModule } from './health/health.module.js';
 export * from './lifecycle/lifecycle.js';

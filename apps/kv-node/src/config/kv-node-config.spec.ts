@@ -140,6 +140,11 @@ describe('settings of a kv-node', () => {
     expect(config.tables.names).toEqual(['regatta-test']);
   });
 
+  it('variables of the command line tool do not keep a node from starting', () => {
+    const environment = { FLOTILLA_ENDPOINTS: 'a', FLOTILLA_TOKEN: 'b', FLOTILLA_TABLE: 'c' };
+    expect(accepted([], environment).config.dataDir).toBe('./data');
+  });
+
   it('members are pairs or an ordered list, in which a node finds its own number', () => {
     const members = new Map([
       [1, 'a:1'],

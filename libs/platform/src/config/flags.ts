@@ -113,7 +113,9 @@ function buildCommand(program: Program, known: readonly Setting[], sink: FlagSin
 }
 
 function placeholder(setting: Setting): string {
-  return setting.kind === 'enum' ? `<${(setting.values ?? []).join('|')}>` : `<${setting.kind}>`;
+  return setting.kind === 'enum'
+    ? `<${(setting.values ?? []).filter((value) => value !== '').join('|')}>`
+    : `<${setting.kind}>`;
 }
 
 function describe(setting: Setting): string {
