@@ -3,11 +3,18 @@
  */
 export * from './engine/engine.js';
 export { EngineError, type EngineErrorCode } from './engine/engine-error.js';
-export * from './table/table-types.js';
-export { TableError, type TableErrorCode } from './table/table-error.js';
-export type {
-  TableStateMachineApi,
-  TableStateMachineOptions,
-} from './table/table-state-machine.js';
 export { openMemoryEngine } from './engine/memory/memory-engine.js';
 export { openRocksEngine, type RocksEngineOptions } from './engine/rocksdb/rocksdb-engine.js';
+export { isReadOnlyTxn } from './table/command-apply.js';
+export { COMPACT_ROWS_DEFAULT } from './table/compaction.js';
+export type { Condition, ConditionOperator, ConditionTest } from './table/condition.js';
+export { toKeyValue } from './table/operations.js';
+export { encodedRowBytes } from './table/range-pages.js';
+export { TableError, type TableErrorCode } from './table/table-error.js';
+export {
+  BATCH_BYTES_MAX,
+  BATCH_ENTRIES_MAX,
+  TableStateMachine,
+  type TableStateMachineOptions,
+} from './table/table-state-machine.js';
+export * from './table/table-types.js';

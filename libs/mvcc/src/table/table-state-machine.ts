@@ -1,21 +1,40 @@
 /**
  * A table as a deterministic state machine over versions.
+ *
+ * In: committed entries of the table's log, and reads. Out: results for the proposers, rows, pages.
+ * Entries go into the engine in batches that carry the applied index, so a crash leaves a state some
+ * prefix of the log led to, and replaying the log from there completes it. The same log must give
+ * the same rows byte for byte on every replica: nothing here reads a clock, a random source or
+ * anything but the entries and the engine. Reads show what has been applied; all of it is
+ * synchronous, so no read ever falls between two changes of one entry.
  */
-import type { mvccV1 } from '@flotilla/proto';
-import type { Engine } from '../engine/engine.js';
-import type {
-  ApplyResult,
-  CompactResult,
-  Hasher,
-  LogEntry,
-  RangePage,
-  RangeQuery,
-  TableIterator,
-  TableRow,
-  TableState,
-  TableStats,
-  TxnResult,
+import { type mvccV1 } from '@flotilla/proto';
+import { type Engine } from '../engine/engine.js';
+import { ApplyBatch } from './apply-batch.js';
+import { applyCommand, readTxn } from './command-apply.js';
+import { decodeCommand, type DecodedCommand } from './command-decoder.js';
+import { COMPACT_ROWS_DEFAULT, compactHistory } from './compaction.js';
+import { allHold, type Condition } from './condition.js';
+import { Keyspace } from './keyspace.js';
+import { openPages, readPage } from './range-pages.js';
+import { RevisionReader } from './revision-reader.js';
+import { decodeMeta, freshMeta, type Meta } from './row-codec.js';
+import { LatestReader, ROWS_HINT_DEFAULT, type RowReader } from './row-reader.js';
+import { TableError } from './table-error.js';
+import {
+  type ApplyResult,
+  type CompactResult,
+  type Hasher,
+  type LogEntry,
+  type RangePage,
+  type RangeQuery,
+  type TableIterator,
+  type TableRow,
+  type TableState,
+  type TableStats,
+  type TxnResult,
 } from './table-types.js';
+import { writeUint64 } from './varint.js';
 
 export interface TableStateMachineOptions {
   engine: Engine;
@@ -23,15 +42,195 @@ export interface TableStateMachineOptions {
   tableId: number;
 }
 
-export interface TableStateMachineApi {
-  readonly state: Readonly<TableState>;
-  apply(entries: readonly LogEntry[]): ApplyResult[];
-  get(key: Uint8Array, options?: { revision?: number }): TableRow | undefined;
-  range(query: RangeQuery): RangePage;
-  iterate(query: RangeQuery): TableIterator;
-  evaluateReadOnlyTxn(txn: mvccV1.Txn): TxnResult;
-  compact(revision: number, options?: { rowsMax?: number }): CompactResult;
-  hash(hasher: Hasher, options?: { revision?: number }): { revision: number; rows: number };
-  stats(): TableStats;
-  destroy(): void;
+/** Bounds of one engine batch; at least one entry goes in, whatever its size. */
+export const BATCH_ENTRIES_MAX = 256;
+export const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+
+const HASH_HEAD_BYTES = 6 * 8;
+
+export class TableStateMachine {
+  private readonly engine: Engine;
+  private readonly tableId: number;
+  private readonly keyspace: Keyspace;
+  private readonly latest: LatestReader;
+  private meta: Meta;
+  private isClosed = false;
+
+  /** Takes up the table where the engine left it; a table without rows is empty. */
+  constructor({ engine, tableId }: TableStateMachineOptions) {
+    this.engine = engine;
+    this.tableId = tableId;
+    this.keyspace = new Keyspace(tableId);
+    this.latest = new LatestReader(engine, this.keyspace);
+    const encoded = engine.get(this.keyspace.metaKey);
+    this.meta = encoded === undefined ? freshMeta() : decodeMeta(encoded);
+  }
+
+  get state(): Readonly<TableState> {
+    return this.meta;
+  }
+
+  /**
+   * Applies committed entries in the order of the log. Those at or below the applied index are
+   * skipped. Throws `TableError` when the log is broken, `EngineError` when the engine fails; the
+   * state is then that of the last batch written, and the process should end.
+   */
+  apply(entries: readonly LogEntry[]): ApplyResult[] {
+    this.requireOpen();
+    const results: ApplyResult[] = [];
+    while (results.length < entries.length) this.applySome(entries, results);
+    return results;
+  }
+
+  /** The newest version of a key, or the one at a revision. */
+  get(key: Uint8Array, options: { revision?: number } = {}): TableRow | undefined {
+    return this.readerAt(options.revision).get(key);
+  }
+
+  /** The first page of a range. */
+  range(query: RangeQuery): RangePage {
+    return readPage(this.readerAt(query.revision), query);
+  }
+
+  /** All pages of a range, as it is at the call. */
+  iterate(query: RangeQuery): TableIterator {
+    return openPages(this.readerAt(query.revision), query);
+  }
+
+  /** Whether all conditions hold now. */
+  matches(conditions: readonly Condition[]): boolean {
+    return allHold(this.readerAt(undefined), conditions);
+  }
+
+  /** Evaluates a Txn for which `isReadOnlyTxn` is true; changes nothing, the revision included. */
+  evaluateReadOnlyTxn(txn: mvccV1.Txn): TxnResult {
+    return readTxn(this.readerAt(undefined), txn);
+  }
+
+  /**
+   * Gives up revisions below `revision`; call again with the same one until it is done. Reads below
+   * it are refused from the first call on.
+   */
+  compact(revision: number, options: { rowsMax?: number } = {}): CompactResult {
+    this.requireOpen();
+    if (revision > this.meta.revision) throw futureRevision(revision, this.meta);
+    const compactedRevision = Math.max(revision, this.meta.compactedRevision);
+    const rowsMax = options.rowsMax ?? COMPACT_ROWS_DEFAULT;
+    const meta = { ...this.meta, compactedRevision };
+    const compacted = compactHistory(this.engine, this.keyspace, meta, rowsMax);
+    this.meta = compacted.meta;
+    return compacted.result;
+  }
+
+  /** Feeds every live row at a revision to a hash. Reads the whole table in one go. */
+  hash(hasher: Hasher, options: { revision?: number } = {}): { revision: number; rows: number } {
+    const reader = this.readerAt(options.revision);
+    const range = { start: Buffer.alloc(0), end: undefined };
+    const cursor = reader.open({ range, keysOnly: false, rowsHint: ROWS_HINT_DEFAULT });
+    let rows = 0;
+    try {
+      for (let row = cursor.next(); row !== undefined; row = cursor.next()) {
+        hashRow(hasher, row);
+        rows += 1;
+      }
+    } finally {
+      cursor.close();
+    }
+    const revision = options.revision ?? 0;
+    return { revision: revision > 0 ? revision : this.meta.revision, rows };
+  }
+
+  stats(): TableStats {
+    this.requireOpen();
+    return { tableId: this.tableId, ...this.meta };
+  }
+
+  /** Removes every row of the table; the object cannot be used afterwards. Idempotent. */
+  destroy(): void {
+    if (this.isClosed) return;
+    this.engine.deleteRange(this.keyspace.everything());
+    this.isClosed = true;
+  }
+
+  /** As many of the entries that have no result yet as fit one engine batch. */
+  private applySome(entries: readonly LogEntry[], results: ApplyResult[]): void {
+    const window: { index: number; command: DecodedCommand | undefined }[] = [];
+    const putKeys: Buffer[] = [];
+    let previous = this.meta.appliedIndex;
+    let bytes = 0;
+    for (let at = results.length; at < entries.length; at += 1) {
+      const entry = entries[at];
+      if (entry === undefined || window.length >= BATCH_ENTRIES_MAX) break;
+      if (bytes > 0 && bytes + entry.data.length > BATCH_BYTES_MAX) break;
+      if (entry.index <= this.meta.appliedIndex && window.length === 0) {
+        results.push(appliedBefore());
+        continue;
+      }
+      if (entry.index <= previous) throw outOfOrder(entry.index, previous);
+      previous = entry.index;
+      bytes += entry.data.length;
+      const command = entry.data.length === 0 ? undefined : decodeCommand(entry.data);
+      if (command?.kind === 'put') putKeys.push(command.key);
+      window.push({ index: entry.index, command });
+    }
+    if (window.length === 0) return;
+    const batch = new ApplyBatch(this.engine, this.keyspace, this.meta);
+    try {
+      batch.prefetch(putKeys);
+      for (const { index, command } of window) {
+        results.push(command === undefined ? noCommand() : applyCommand(batch, command, index));
+        batch.endRevision();
+        batch.meta.appliedIndex = index;
+      }
+      batch.write();
+    } finally {
+      batch.discard();
+    }
+    this.meta = batch.meta;
+  }
+
+  private readerAt(revision: number | undefined): RowReader {
+    this.requireOpen();
+    if (revision === undefined || revision <= 0) return this.latest;
+    if (revision > this.meta.revision) throw futureRevision(revision, this.meta);
+    if (revision < this.meta.compactedRevision) {
+      const message = `revision ${revision} is compacted: ${this.meta.compactedRevision} is the oldest`;
+      throw new TableError('TABLE_COMPACTED', message);
+    }
+    return new RevisionReader(this.engine, this.keyspace, this.meta.epoch, revision);
+  }
+
+  private requireOpen(): void {
+    if (this.isClosed) throw new TableError('TABLE_CLOSED', 'the table was destroyed');
+  }
+}
+
+function hashRow(hasher: Hasher, row: TableRow): void {
+  const head = Buffer.allocUnsafe(HASH_HEAD_BYTES);
+  let at = writeUint64(head, 0, row.createRevision);
+  at = writeUint64(head, at, row.modRevision);
+  at = writeUint64(head, at, row.version);
+  at = writeUint64(head, at, row.lease);
+  at = writeUint64(head, at, row.key.length);
+  writeUint64(head, at, row.value.length);
+  hasher.update(head);
+  hasher.update(row.key);
+  hasher.update(row.value);
+}
+
+function appliedBefore(): ApplyResult {
+  return { revision: 0, succeeded: false, responses: [], skipped: true };
+}
+
+function noCommand(): ApplyResult {
+  return { revision: 0, succeeded: true, responses: [], skipped: false };
+}
+
+function outOfOrder(index: number, previous: number): TableError {
+  return new TableError('TABLE_ENTRY_ORDER', `entry ${index} was given after entry ${previous}`);
+}
+
+function futureRevision(revision: number, meta: Meta): TableError {
+  const message = `revision ${revision} is in the future: ${meta.revision} is the newest`;
+  return new TableError('TABLE_FUTURE_REVISION', message);
 }

@@ -1,0 +1,159 @@
+/**
+ * Where the rows of one table lie in the shared engine (docs/formats/table-rows.md).
+ *
+ * In: user keys, epochs and revisions. Out: engine keys and ranges, whose byte order is the order of
+ * their parts. User keys are any bytes: where something follows a key, the key is escaped so that
+ * order is kept and no key runs into the next part. Two tables must never share a key.
+ */
+import { type EngineRange } from '../engine/engine.js';
+import { damaged, readUint64, writeUint64 } from './varint.js';
+
+const META = 0x00;
+const LIVE = 0x01;
+const HISTORY = 0x02;
+const INDEX = 0x03;
+const AREA_END = 0x04;
+
+/** Table id and area. */
+const PREFIX_BYTES = 5;
+const EPOCH_BYTES = 4;
+const REVISION_BYTES = 8;
+const CHUNK_BYTES = 4;
+const UINT32_MAX = 0xffffffff;
+
+/** Keys from `start`, up to and without `end`; without an `end`, all that follow. */
+export interface KeyRange {
+  start: Uint8Array;
+  end: Uint8Array | undefined;
+}
+
+/**
+ * The range a request names. One zero byte as the end means "every key from the start"; the caller
+ * has told a single key (no end at all) apart before.
+ */
+export function keyRangeOf(key: Uint8Array, rangeEnd: Uint8Array): KeyRange {
+  const isOpen = rangeEnd.length === 1 && rangeEnd[0] === 0;
+  return { start: key, end: isOpen ? undefined : rangeEnd };
+}
+
+export function isEmptyRange(range: KeyRange): boolean {
+  return range.end !== undefined && Buffer.compare(range.start, range.end) >= 0;
+}
+
+export function isInRange(key: Uint8Array, range: KeyRange): boolean {
+  return (
+    Buffer.compare(key, range.start) >= 0 &&
+    (range.end === undefined || Buffer.compare(key, range.end) < 0)
+  );
+}
+
+export interface IndexPosition {
+  epoch: number;
+  revision: number;
+}
+
+export class Keyspace {
+  readonly metaKey: Buffer;
+
+  constructor(private readonly tableId: number) {
+    if (!Number.isInteger(tableId) || tableId < 0 || tableId > UINT32_MAX) {
+      throw new RangeError(`table id ${tableId} is not an unsigned 32-bit integer`);
+    }
+    this.metaKey = this.areaKey(META, 0);
+  }
+
+  /** Every row of the table. */
+  everything(): EngineRange {
+    return { gte: this.areaKey(META, 0), lt: this.areaKey(AREA_END, 0) };
+  }
+
+  liveKey(key: Uint8Array): Buffer {
+    const target = this.areaKey(LIVE, key.length);
+    target.set(key, PREFIX_BYTES);
+    return target;
+  }
+
+  userKeyOfLive(engineKey: Buffer): Buffer {
+    return engineKey.subarray(PREFIX_BYTES);
+  }
+
+  liveRange(range: KeyRange): EngineRange {
+    const lt = range.end === undefined ? this.areaKey(HISTORY, 0) : this.liveKey(range.end);
+    return { gte: this.liveKey(range.start), lt };
+  }
+
+  /** Row of the version that was made at `revision` and has been superseded since. */
+  historyKey(epoch: number, key: Uint8Array, revision: number): Buffer {
+    const escaped = escapedSize(key);
+    const target = this.epochKey(HISTORY, epoch, escaped + 2 + REVISION_BYTES);
+    const at = writeEscaped(target, PREFIX_BYTES + EPOCH_BYTES, key);
+    target[at] = 0x00;
+    target[at + 1] = 0x01;
+    writeUint64(target, at + 2, revision);
+    return target;
+  }
+
+  historyRange(epoch: number, range: KeyRange): EngineRange {
+    const lt =
+      range.end === undefined
+        ? this.epochKey(HISTORY, epoch + 1, 0)
+        : this.historyBound(epoch, range.end);
+    return { gte: this.historyBound(epoch, range.start), lt };
+  }
+
+  /** Row listing the keys that changed at a revision; long lists go on in the next chunk. */
+  indexKey(epoch: number, revision: number, chunk: number): Buffer {
+    const target = this.epochKey(INDEX, epoch, REVISION_BYTES + CHUNK_BYTES);
+    const at = writeUint64(target, PREFIX_BYTES + EPOCH_BYTES, revision);
+    target.writeUInt32BE(chunk, at);
+    return target;
+  }
+
+  /** Index rows of all earlier epochs, and those of this one up to and with `revision`. */
+  indexRangeUpTo(epoch: number, revision: number): EngineRange {
+    return { gte: this.areaKey(INDEX, 0), lt: this.indexKey(epoch, revision + 1, 0) };
+  }
+
+  positionOfIndex(engineKey: Buffer): IndexPosition {
+    if (engineKey.length !== PREFIX_BYTES + EPOCH_BYTES + REVISION_BYTES + CHUNK_BYTES) {
+      throw damaged('an index key has the wrong length');
+    }
+    const revision = readUint64(engineKey, PREFIX_BYTES + EPOCH_BYTES);
+    return { epoch: engineKey.readUInt32BE(PREFIX_BYTES), revision };
+  }
+
+  private historyBound(epoch: number, key: Uint8Array): Buffer {
+    const target = this.epochKey(HISTORY, epoch, escapedSize(key));
+    writeEscaped(target, PREFIX_BYTES + EPOCH_BYTES, key);
+    return target;
+  }
+
+  private areaKey(area: number, restBytes: number): Buffer {
+    const target = Buffer.allocUnsafe(PREFIX_BYTES + restBytes);
+    target.writeUInt32BE(this.tableId, 0);
+    target[4] = area;
+    return target;
+  }
+
+  private epochKey(area: number, epoch: number, restBytes: number): Buffer {
+    const target = this.areaKey(area, EPOCH_BYTES + restBytes);
+    target.writeUInt32BE(epoch, PREFIX_BYTES);
+    return target;
+  }
+}
+
+/** A zero byte becomes 00 FF; the mark after the key is 00 01, which sorts before both. */
+function escapedSize(key: Uint8Array): number {
+  let size = key.length;
+  for (const byte of key) if (byte === 0) size += 1;
+  return size;
+}
+
+function writeEscaped(target: Buffer, at: number, key: Uint8Array): number {
+  let position = at;
+  for (const byte of key) {
+    target[position++] = byte;
+    if (byte === 0) target[position++] = 0xff;
+  }
+  return position;
+}
