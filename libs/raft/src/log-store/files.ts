@@ -15,6 +15,8 @@ export interface LogFile {
   sync(): Promise<void>;
   /** Reads up to `bytes.length` bytes at `position`; returns the count, 0 at the end. */
   readSync(bytes: Uint8Array, position: number): number;
+  /** The same off the calling thread; for whole segments when a directory is opened. */
+  read(bytes: Uint8Array, position: number): Promise<number>;
   sizeBytes(): number;
   /** Idempotent. */
   close(): void;
@@ -39,6 +41,7 @@ export interface LogFiles {
   create(path: string): LogFile;
   /** Opens an existing file for reading and writing. */
   open(path: string): LogFile;
+  /** A file that is open stays usable under its new name. */
   rename(from: string, to: string): void;
   /** A missing file is no error. */
   remove(path: string): void;
