@@ -48,6 +48,11 @@ export class MemoryStorage implements Storage {
     this.hardState = state;
   }
 
+  /** Makes `confState` what a restart begins with; the newest snapshot's data stays. */
+  setConfState(confState: ConfState): void {
+    this.current = { ...this.current, metadata: { ...this.current.metadata, confState } };
+  }
+
   private before(): LogIndex {
     const first = this.log[0];
     if (first === undefined) throw new RaftInvariantError('a log without its dummy entry');
@@ -64,16 +69,16 @@ export class MemoryStorage implements Storage {
 
   term(index: LogIndex): Term {
     const at = index - this.before();
-    if (at < 0) throw compacted(index);
+    if (at < 0) throw compacted();
     const entry = this.log[at];
-    if (entry === undefined) throw unavailable(index);
+    if (entry === undefined) throw unavailable();
     return entry.term;
   }
 
   entries(low: LogIndex, high: LogIndex, bytesMax: number): readonly Entry[] {
     const before = this.before();
-    if (low <= before) throw compacted(low);
-    if (high > this.lastIndex() + 1 || this.log.length === 1) throw unavailable(high - 1);
+    if (low <= before) throw compacted();
+    if (high > this.lastIndex() + 1 || this.log.length === 1) throw unavailable();
     return limitBytes(this.log.slice(low - before, high - before), bytesMax);
   }
 
@@ -114,8 +119,8 @@ export class MemoryStorage implements Storage {
   /** Drops entries up to `index`, which the caller has applied. */
   compact(index: LogIndex): void {
     const before = this.before();
-    if (index <= before) throw compacted(index);
-    if (index > this.lastIndex()) throw unavailable(index);
+    if (index <= before) throw compacted();
+    if (index > this.lastIndex()) throw unavailable();
     this.log = [dummy(index, this.term(index)), ...this.log.slice(index - before + 1)];
   }
 
@@ -138,10 +143,10 @@ export class MemoryStorage implements Storage {
   }
 }
 
-function compacted(index: LogIndex): StorageError {
-  return new StorageError('compacted', `index ${index} is unavailable due to compaction`);
+function compacted(): StorageError {
+  return new StorageError('compacted', 'requested index is unavailable due to compaction');
 }
 
-function unavailable(index: LogIndex): StorageError {
-  return new StorageError('unavailable', `entry at index ${index} is unavailable`);
+function unavailable(): StorageError {
+  return new StorageError('unavailable', 'requested entry at index is unavailable');
 }

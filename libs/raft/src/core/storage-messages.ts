@@ -4,7 +4,7 @@
  *   1 -> append thread: store this ... and when it is stored, deliver these responses
  *   1 -> apply thread:  apply this ... and when it is applied, deliver this response
  *
- * Made from a batch and the protocol state; changes neither.
+ * Made from a batch and the protocol state.
  */
 import { newMessage } from './message.js';
 import type { Raft } from './raft.js';
@@ -33,6 +33,7 @@ export function needsAppendResponse(raft: Raft, ready: Ready): boolean {
   return raft.log.unstable.entries.length > 0 || ready.snapshot !== undefined;
 }
 
+/** Takes the answers that wait for the storage out of the replica's queue. */
 export function appendMessage(raft: Raft, ready: Ready): Message {
   const message = newMessage(MessageType.StorageAppend, LOCAL_APPEND_THREAD);
   message.from = raft.id;
@@ -46,10 +47,16 @@ export function appendMessage(raft: Raft, ready: Ready): Message {
   message.snapshot = ready.snapshot;
   // The own acknowledgement comes before the report of stability: while it is handled, the terms
   // of the new entries are still at hand.
-  message.responses = needsAppendResponse(raft, ready)
-    ? [...raft.messagesAfterAppend, appendResponse(raft, ready.snapshot)]
-    : raft.messagesAfterAppend;
+  message.responses = takeResponses(raft, ready);
   return message;
+}
+
+/** The queue of waiting answers goes with the message: what is queued later belongs to the next. */
+function takeResponses(raft: Raft, ready: Ready): readonly Message[] {
+  const responses = raft.messagesAfterAppend;
+  raft.messagesAfterAppend = [];
+  if (needsAppendResponse(raft, ready)) responses.push(appendResponse(raft, ready.snapshot));
+  return responses;
 }
 
 /**

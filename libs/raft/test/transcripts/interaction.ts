@@ -9,6 +9,7 @@ import {
   MessageType,
   NO_LIMIT,
   RaftError,
+  StorageError,
   describeEntries,
   describeMessage,
   messageName,
@@ -25,6 +26,9 @@ import { parseLogLevel } from './redirect-logger.js';
 
 type Args = Directive['args'];
 type Command = (env: InteractionEnv, directive: Directive) => void;
+
+/** A command that cannot be carried out as it is written; its text is the command's output. */
+class CommandError extends Error {}
 
 /** A fresh group and the function that runs directives on it. */
 export function newInteractionHandler(): (directive: Directive) => string {
@@ -48,7 +52,8 @@ function run(env: InteractionEnv, directive: Directive): string | undefined {
     command(env, directive);
     return undefined;
   } catch (error) {
-    if (error instanceof RaftError) return error.message;
+    if (error instanceof RaftError || error instanceof StorageError) return error.message;
+    if (error instanceof CommandError) return error.message;
     throw error;
   }
 }
@@ -226,8 +231,7 @@ function proposeConfChange(env: InteractionEnv, { args, input }: Directive): voi
   }
   const [change] = changes;
   if (change === undefined || changes.length > 1 || transition !== ConfChangeTransition.Auto) {
-    env.output.write('v1 conf change can only have one operation and no transition');
-    return;
+    throw new CommandError('v1 conf change can only have one operation and no transition');
   }
   rawNode.proposeConfChange({ ...change, context: bytes('') });
 }
