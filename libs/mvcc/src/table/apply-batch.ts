@@ -89,7 +89,10 @@ export class ApplyBatch implements RowReader {
     if (changed.length === 0) return stored;
     changed.sort((one, other) => Buffer.compare(one.key, other.key));
     // Cells change later on; the cursor shows this moment.
-    const snapshot = changed.map(({ key, row }) => ({ key, row }));
+    const snapshot = changed.map(({ key, row }) => ({
+      key,
+      row: row !== undefined && options.keysOnly ? Version.ofKey(key) : row,
+    }));
     return overlaid(stored, snapshot);
   }
 
