@@ -1,1 +1,32 @@
-export {};
+/**
+ * The program `kv-node`: reads its settings, starts a node, and stops it on SIGINT or SIGTERM.
+ *
+ * Exit codes: 0 stopped cleanly, 1 could not start or stop, 2 bad settings, 70 crashed. A process
+ * that started this one with an IPC channel is told `ready`, and the node stops when it goes away.
+ */
+import 'reflect-metadata';
+import { createLogger, EXIT_CODES, loadConfigOrExit, runApp } from '@flotilla/platform';
+import { kvNodeSchema } from './config/kv-node-config.js';
+import { KvNode } from './kv-node.js';
+import { VERSION } from './version.js';
+
+const loaded = loadConfigOrExit(kvNodeSchema(VERSION));
+const { config } = loaded;
+const logger = createLogger({ service: 'kv-node', level: config.logLevel, pretty: config.devMode });
+
+const node = new KvNode(loaded, logger, (error) => {
+  logger.error({ err: error, fatal: true }, 'the node cannot keep its promises: ending at once');
+  process.exit(EXIT_CODES.crashed);
+});
+
+const app = await runApp({
+  lifecycle: node.lifecycle,
+  logger,
+  onStopping: (reason) => node.startDraining(reason),
+});
+
+if (node.addresses) {
+  logger.info({ ...node.addresses }, 'serving');
+  process.send?.({ type: 'ready', ...node.addresses });
+  process.on('disconnect', () => void app.shutdown('the parent process is gone'));
+}

@@ -190,7 +190,10 @@ export class Group<Result> implements HostedGroup {
 
   /** An only voter need not wait for an election timeout: nobody else can lead. */
   campaignIfAlone(): void {
-    if (!this.campaignsAtOnce || !this.isOnlyVoter || this.hasApplyWork) return;
+    if (!this.campaignsAtOnce || !this.isOnlyVoter) return;
+    // With a committed change of membership before it, an election would be refused.
+    const { log } = this.node.raft;
+    if (log.applied < log.committed) return;
     this.campaignsAtOnce = false;
     if (!this.isLeader) this.node.campaign();
   }

@@ -1,0 +1,112 @@
+/**
+ * The two servers of a kv-node: gRPC for clients, REST for probes and metrics.
+ *
+ * In: the parts that run already. Out: bound addresses. Hot services are registered with the gRPC
+ * server directly, rare ones are Nest controllers on the same server.
+ */
+import {
+  addHealthService,
+  addReflectionService,
+  bearerAuth,
+  createGrpcJsServer,
+  type GrpcServer,
+  type ListenOptions,
+  parseAddress,
+} from '@flotilla/grpc';
+import {
+  connectGrpc,
+  GRPC_SERVER_METRICS,
+  GrpcStrategy,
+  linkGrpcHealth,
+  type GrpcServerMetrics,
+  type Logger,
+  NestLogger,
+} from '@flotilla/platform';
+import { descriptorSet } from '@flotilla/proto';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { register } from 'prom-client';
+import { AppModule, type AppParts } from './app.module.js';
+import { CONTROLLER_METHODS } from './grpc-methods.js';
+import { KvService } from './kv/kv.service.js';
+import { exposeNodeMetrics, type MetricSources } from './node/node-metrics.js';
+import { TABLES_SERVICE } from './tables/tables.controller.js';
+
+/** Connections are asked to come again after this long, so that clients find new nodes. */
+const CONNECTION_AGE_MAX_MS = 60_000;
+
+export interface ApiParts extends AppParts, MetricSources {
+  readonly logger: Logger;
+}
+
+export class ApiServers {
+  private readonly server: GrpcServer;
+  private app: NestFastifyApplication | undefined;
+
+  constructor(private readonly parts: ApiParts) {
+    const { api, tables } = parts.loaded.config;
+    this.server = createGrpcJsServer({
+      logger: parts.logger.child('grpc'),
+      concurrentStreamsMax: api.maxConcurrentStreams,
+      connectionsMax: api.maxConcurrentConnections,
+      connectionAgeMaxMs: CONNECTION_AGE_MAX_MS,
+    });
+    this.server.authorize(TABLES_SERVICE, bearerAuth(tables.token));
+    new KvService(parts.runtime, parts.tables).register(this.server);
+  }
+
+  async start(): Promise<{ readonly apiAddress: string; readonly restAddress: string }> {
+    const { api, rest } = this.parts.loaded.config;
+    this.app = await this.createApp();
+    this.serveReflectionAndHealth();
+    const metrics = this.app.get<GrpcServerMetrics>(GRPC_SERVER_METRICS);
+    metrics.initialize(this.server.methods());
+    this.server.observe(metrics);
+    exposeNodeMetrics(register, this.parts);
+    const address = parseAddress(api.address, 'api.address');
+    const bound = await this.server.listen(address, this.tls(address.secure));
+    const { hostname, port } = new URL(rest.address);
+    await this.app.listen(Number(port), hostname);
+    return { apiAddress: bound.url, restAddress: await this.app.getUrl() };
+  }
+
+  /** Idempotent. Running calls may go on for `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    await this.server.close({ graceMs });
+    await this.app?.close();
+  }
+
+  private async createApp(): Promise<NestFastifyApplication> {
+    const { rest } = this.parts.loaded.config;
+    const app = await NestFactory.create<NestFastifyApplication>(
+      AppModule.forRoot(this.parts),
+      new FastifyAdapter({ requestTimeout: rest.readTimeoutMs }),
+      { logger: new NestLogger(this.parts.logger.child('nest')), abortOnError: false },
+    );
+    connectGrpc(app, new GrpcStrategy(this.server, CONTROLLER_METHODS));
+    await app.init();
+    await app.startAllMicroservices();
+    return app;
+  }
+
+  private serveReflectionAndHealth(): void {
+    const services = [...new Set(this.server.methods().map(({ service }) => service))];
+    addReflectionService(this.server, descriptorSet);
+    linkGrpcHealth(this.parts.health, addHealthService(this.server), services);
+  }
+
+  private tls(secure: boolean): ListenOptions {
+    if (!secure) return {};
+    const { api } = this.parts.loaded.config;
+    return {
+      tls: {
+        certFile: api.certFilename,
+        keyFile: api.keyFilename,
+        clientCertAuth: api.clientCertAuth,
+        ...(api.caFilename !== '' && { caFile: api.caFilename }),
+        ...(api.allowedCommonName !== '' && { allowedCn: api.allowedCommonName }),
+        ...(api.allowedHostname !== '' && { allowedHostname: api.allowedHostname }),
+      },
+    };
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * How the catalog lies in its table: keys and values, and the transactions that change them.
+ *
+ *   sys/table-seq      last used table id, decimal
+ *   table/<name>       TableRow of a table that is served
+ *   deleting/<id>      TableRow of a deleted table whose data may still be on disk
+ *
+ * Pure: in goes what was read, out comes the command to propose.
+ */
+import { flotillaV1, mvccV1 } from '@flotilla/proto';
+
+export type TableRow = flotillaV1.TableRow;
+
+/** Raft group and key prefix of the catalog; tables never get an id below `FIRST_TABLE_ID`. */
+export const CATALOG_GROUP = 1000;
+export const FIRST_TABLE_ID = 10_001;
+
+export const SEQUENCE_KEY = Buffer.from('sys/table-seq');
+export const TABLE_PREFIX = Buffer.from('table/');
+export const DELETING_PREFIX = Buffer.from('deleting/');
+
+const CATALOG_NAME = Buffer.from('catalog');
+const EQUAL = mvccV1.Compare_CompareResult.EQUAL;
+const NO_BYTES = Buffer.alloc(0);
+
+export function tableKey(name: string): Buffer {
+  return Buffer.concat([TABLE_PREFIX, Buffer.from(name)]);
+}
+
+export function deletingKey(id: bigint): Buffer {
+  return Buffer.concat([DELETING_PREFIX, Buffer.from(id.toString())]);
+}
+
+/** First key after all keys with this prefix. */
+export function prefixEnd(prefix: Buffer): Buffer {
+  const end = Buffer.from(prefix);
+  const last = end.length - 1;
+  end.writeUInt8(end.readUInt8(last) + 1, last);
+  return end;
+}
+
+export function encodeRow(row: TableRow): Buffer {
+  return Buffer.from(flotillaV1.TableRow.encode(row).finish());
+}
+
+export function decodeRow(value: Uint8Array): TableRow {
+  return flotillaV1.TableRow.decode(value);
+}
+
+/** The id a new table gets, given the stored sequence. */
+export function nextTableId(sequence: Uint8Array | undefined): bigint {
+  return sequence ? BigInt(Buffer.from(sequence).toString()) + 1n : BigInt(FIRST_TABLE_ID);
+}
+
+/** The row of a new table. Its id is new in all history, so it can be the epoch too. */
+export function newRow(name: string, id: bigint): TableRow {
+  return { id, name, epoch: id, state: flotillaV1.TableRow_State.ACTIVE };
+}
+
+/**
+ * Creates `row` if the sequence still is `sequence`. `createdBy` says which branch of the answer
+ * means success: an absent sequence can only be stated as the failure of an existence test.
+ */
+export function createCommand(
+  row: TableRow,
+  sequence: Uint8Array | undefined,
+): { readonly command: Buffer; readonly createdBy: boolean } {
+  const puts = [
+    put(SEQUENCE_KEY, Buffer.from(row.id.toString())),
+    put(tableKey(row.name), encodeRow(row)),
+  ];
+  const condition = compare(SEQUENCE_KEY, sequence && Buffer.from(sequence));
+  return sequence
+    ? { command: txn(condition, puts, []), createdBy: true }
+    : { command: txn(condition, [], puts), createdBy: false };
+}
+
+/** Deletes the table if its row still is `stored`; a note of it stays until its data is gone. */
+export function deleteCommand(stored: Buffer): Buffer {
+  const row = decodeRow(stored);
+  const deleting = { ...row, state: flotillaV1.TableRow_State.DELETING };
+  return txn(
+    compare(tableKey(row.name), stored),
+    [remove(tableKey(row.name)), put(deletingKey(row.id), encodeRow(deleting))],
+    [],
+  );
+}
+
+/** Removes the note of a deleted table. */
+export function finishDeletionCommand(id: bigint): Buffer {
+  return command({
+    type: mvccV1.Command_CommandType.DELETE,
+    kv: { key: deletingKey(id), createRevision: 0n, modRevision: 0n, value: NO_BYTES },
+  });
+}
+
+function put(key: Buffer, value: Buffer): mvccV1.RequestOp {
+  return { request: { $case: 'requestPut', value: { key, value, prevKv: false } } };
+}
+
+function remove(key: Buffer): mvccV1.RequestOp {
+  const value = { key, rangeEnd: NO_BYTES, prevKv: false, count: false };
+  return { request: { $case: 'requestDeleteRange', value } };
+}
+
+/** Without a value the condition is that the key exists. */
+function compare(key: Buffer, value: Buffer | undefined): mvccV1.Compare {
+  const targetUnion = value && ({ $case: 'value', value } as const);
+  const target = mvccV1.Compare_CompareTarget.VALUE;
+  return { result: EQUAL, target, key, targetUnion, rangeEnd: NO_BYTES };
+}
+
+function txn(
+  condition: mvccV1.Compare,
+  success: mvccV1.RequestOp[],
+  failure: mvccV1.RequestOp[],
+): Buffer {
+  const value = { compare: [condition], success, failure };
+  return command({ type: mvccV1.Command_CommandType.TXN, txn: value });
+}
+
+function command(fields: Partial<mvccV1.Command>): Buffer {
+  const whole: mvccV1.Command = {
+    table: CATALOG_NAME,
+    type: mvccV1.Command_CommandType.DUMMY,
+    kv: undefined,
+    batch: [],
+    prevKvs: false,
+    sequence: [],
+    count: false,
+    ...fields,
+  };
+  return Buffer.from(mvccV1.Command.encode(whole).finish());
+}

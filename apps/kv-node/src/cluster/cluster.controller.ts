@@ -1,0 +1,55 @@
+/**
+ * The Cluster API: who the members are, and how this one stands.
+ */
+import { type regattaV1 } from '@flotilla/proto';
+import { describeConfig, LOADED_CONFIG, type LoadedConfig } from '@flotilla/platform';
+import { Controller, Inject } from '@nestjs/common';
+import { GrpcMethod, Payload } from '@nestjs/microservices';
+import { type KvNodeConfig } from '../config/kv-node-config.js';
+import { TableRegistry } from '../tables/table-registry.js';
+import { VERSION } from '../version.js';
+
+@Controller()
+export class ClusterController {
+  constructor(
+    @Inject(LOADED_CONFIG) private readonly loaded: LoadedConfig<KvNodeConfig>,
+    private readonly tables: TableRegistry,
+  ) {}
+
+  @GrpcMethod('Cluster', 'MemberList')
+  memberList(): regattaV1.MemberListResponse {
+    const { memberlist, raft, api } = this.loaded.config;
+    const id = String(raft.nodeId);
+    const name = memberlist.nodeName || id;
+    const member = { id, name, peerURLs: [raft.address], clientURLs: [api.advertiseAddress] };
+    return { cluster: memberlist.clusterName, members: [member] };
+  }
+
+  @GrpcMethod('Cluster', 'Status')
+  status(@Payload() request: regattaV1.StatusRequest): regattaV1.StatusResponse {
+    return {
+      id: String(this.loaded.config.raft.nodeId),
+      version: `v${VERSION}`,
+      info: '',
+      tables: Object.fromEntries(this.tableStatuses()),
+      config: request.config ? describeConfig(this.loaded) : undefined,
+      errors: [],
+    };
+  }
+
+  private *tableStatuses(): Iterable<[string, regattaV1.TableStatus]> {
+    for (const { name, group } of this.tables.all()) {
+      const { leader, term, appliedIndex } = group.status();
+      const index = BigInt(appliedIndex);
+      const fields = {
+        logSize: 0n,
+        dbSize: 0n,
+        leader: leader === 0 ? '' : String(leader),
+        raftIndex: index,
+        raftTerm: BigInt(term),
+        raftAppliedIndex: index,
+      };
+      yield [name, fields];
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * The one table from what can go wrong below the API to what a client is told.
+ *
+ * Retryable troubles of a group are Unavailable with the texts that clients of Regatta retry on;
+ * everything else a storage says is FailedPrecondition.
+ */
+import { GrpcStatusError, status, type StatusCode } from '@flotilla/grpc';
+import { HostError, HostErrorCode } from '@flotilla/raft';
+
+const CODES: Readonly<Record<HostErrorCode, StatusCode>> = {
+  [HostErrorCode.GroupNotFound]: status.FAILED_PRECONDITION,
+  [HostErrorCode.TooLarge]: status.FAILED_PRECONDITION,
+  [HostErrorCode.GroupClosed]: status.UNAVAILABLE,
+  [HostErrorCode.NotReady]: status.UNAVAILABLE,
+  [HostErrorCode.Busy]: status.UNAVAILABLE,
+  [HostErrorCode.Timeout]: status.UNAVAILABLE,
+  [HostErrorCode.Aborted]: status.UNAVAILABLE,
+  [HostErrorCode.Closed]: status.UNAVAILABLE,
+};
+
+/** The status for an error of the storage; a broken invariant stays what it is. */
+export function toStatus(error: unknown): unknown {
+  if (!(error instanceof HostError)) return error;
+  return new GrpcStatusError(CODES[error.code], error.message, undefined, { cause: error });
+}
+
+export function tableNotFound(): GrpcStatusError {
+  return new GrpcStatusError(status.NOT_FOUND, 'table not found');
+}
+
+export function malformed(error: unknown): GrpcStatusError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new GrpcStatusError(
+    status.INTERNAL,
+    `grpc: error unmarshalling request: ${reason}`,
+    undefined,
+    { cause: error },
+  );
+}

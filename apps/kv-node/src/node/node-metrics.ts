@@ -1,0 +1,118 @@
+/**
+ * What a node says of its tables, its log and its engine when it is scraped.
+ *
+ * Names and labels of Regatta where it has the figure; our own begin with flotilla_. Everything is
+ * read at the moment of the scrape: nothing is counted on the way of a request.
+ */
+import { type Registry, Gauge } from 'prom-client';
+import { type TableRegistry } from '../tables/table-registry.js';
+import { type NodeRuntime } from './node-runtime.js';
+import { type NodeStorage } from './node-storage.js';
+
+const TABLE_LABELS = ['table', 'shard_id'] as const;
+const GROUP_LABELS = ['shardid', 'replicaid'] as const;
+
+export interface MetricSources {
+  readonly runtime: NodeRuntime;
+  readonly storage: NodeStorage;
+  readonly tables: TableRegistry;
+}
+
+export function exposeNodeMetrics(registry: Registry, sources: MetricSources): void {
+  exposeTables(registry, sources);
+  exposeGroups(registry, sources);
+  exposeLog(registry, sources);
+  exposeEngine(registry, sources);
+}
+
+function exposeTables(registry: Registry, { tables }: MetricSources): void {
+  const applied = new Gauge({
+    name: 'regatta_applied_index',
+    help: 'Index of the last log entry that is part of the table.',
+    labelNames: TABLE_LABELS,
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { id, name, group } of tables.all()) {
+        this.set({ table: name, shard_id: String(id) }, group.appliedIndex);
+      }
+    },
+  });
+  const keys = new Gauge({
+    name: 'flotilla_table_keys',
+    help: 'Keys in the table.',
+    labelNames: TABLE_LABELS,
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { id, name, machine } of tables.all()) {
+        this.set({ table: name, shard_id: String(id) }, machine.stats().keys);
+      }
+    },
+  });
+  // A gauge without a table would say 0 for a table that does not exist.
+  applied.reset();
+  keys.reset();
+}
+
+function exposeGroups(registry: Registry, { tables, runtime }: MetricSources): void {
+  const replicaid = String(runtime.host.nodeId);
+  new Gauge({
+    name: 'dragonboat_raftnode_has_leader',
+    help: '1 while the group of a table knows its leader.',
+    labelNames: GROUP_LABELS,
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { id, group } of tables.all()) {
+        this.set({ shardid: String(id), replicaid }, group.status().leader === 0 ? 0 : 1);
+      }
+    },
+  });
+  new Gauge({
+    name: 'dragonboat_raftnode_term',
+    help: 'Raft term of the group of a table.',
+    labelNames: GROUP_LABELS,
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { id, group } of tables.all()) {
+        this.set({ shardid: String(id), replicaid }, group.status().term);
+      }
+    },
+  });
+}
+
+function exposeLog(registry: Registry, { storage }: MetricSources): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  const stats = () => storage.log.stats();
+  gauge('flotilla_log_disk_bytes', 'Size of the raft log on disk.', () => stats().bytes);
+  gauge('flotilla_log_entries', 'Entries in the raft log, over all groups.', () => stats().entries);
+  gauge('flotilla_log_syncs', 'Completed synced writes of the raft log.', () => stats().syncs);
+  gauge('flotilla_log_pending_bytes', 'Accepted and not yet on disk.', () => stats().pendingBytes);
+}
+
+function exposeEngine(registry: Registry, { storage }: MetricSources): void {
+  new Gauge({
+    name: 'flotilla_engine_bytes',
+    help: 'What the storage engine says of itself, in bytes.',
+    labelNames: ['kind'] as const,
+    registers: [registry],
+    collect() {
+      const { dataBytes, memtableBytes, blockCacheBytes, compactionPendingBytes } =
+        storage.engine.properties();
+      const kinds = { dataBytes, memtableBytes, blockCacheBytes, compactionPendingBytes };
+      for (const [kind, bytes] of Object.entries(kinds)) {
+        if (bytes !== undefined) this.set({ kind: kind.replace(/Bytes$/, '') }, bytes);
+      }
+    },
+  });
+}

@@ -1,0 +1,47 @@
+/**
+ * What a node keeps on disk, opened and closed as one: the engine with the tables, and the Raft log.
+ *
+ * The log is opened first: its lock says whether another process uses the same folder.
+ */
+import { mkdirSync } from 'node:fs';
+import { type Engine, openMemoryEngine, openRocksEngine } from '@flotilla/mvcc';
+import { type LogStore, openLogStore } from '@flotilla/raft';
+import { type KvNodeConfig } from '../config/kv-node-config.js';
+
+export interface NodeStorage {
+  readonly engine: Engine;
+  readonly log: LogStore;
+  /** Whether the engine holds its data over a restart; if not, the log has to. */
+  readonly engineIsDurable: boolean;
+}
+
+/** Throws LogStoreError or EngineError; what was opened before is closed again. */
+export async function openNodeStorage(config: KvNodeConfig): Promise<NodeStorage> {
+  mkdirSync(config.raft.walDir, { recursive: true });
+  const log = await openLogStore(config.raft.walDir);
+  try {
+    return {
+      log,
+      engine: await openEngine(config),
+      engineIsDurable: config.storage.engine !== 'memory',
+    };
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}
+
+async function openEngine(config: KvNodeConfig): Promise<Engine> {
+  if (config.storage.engine === 'memory') return openMemoryEngine();
+  mkdirSync(config.raft.stateMachineDir, { recursive: true });
+  return openRocksEngine({
+    directory: config.raft.stateMachineDir,
+    blockCacheBytes: config.storage.blockCacheBytes,
+  });
+}
+
+/** The engine goes first: the log can replay what an engine did not get to write. */
+export async function closeNodeStorage(storage: NodeStorage): Promise<void> {
+  await storage.engine.close();
+  await storage.log.close();
+}

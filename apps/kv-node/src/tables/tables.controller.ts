@@ -1,0 +1,72 @@
+/**
+ * The Tables API: creates, deletes and lists tables, with the codes that clients of Regatta know.
+ */
+import { GrpcStatusError, status } from '@flotilla/grpc';
+import { type regattaV1 } from '@flotilla/proto';
+import { Controller } from '@nestjs/common';
+import { GrpcMethod, Payload } from '@nestjs/microservices';
+import { Catalog } from '../catalog/catalog.service.js';
+import { toStatus } from '../kv/errors.js';
+import { whyNameInvalid } from './table-name.js';
+
+export const TABLES_SERVICE = 'regatta.v1.Tables';
+
+@Controller()
+export class TablesController {
+  constructor(private readonly catalog: Catalog) {}
+
+  @GrpcMethod('Tables', 'Create')
+  async create(
+    @Payload() request: regattaV1.CreateTableRequest,
+  ): Promise<regattaV1.CreateTableResponse> {
+    const reason = whyNameInvalid(request.name);
+    if (reason) throw invalid(reason);
+    const outcome = await withStatus(this.catalog.create(request.name));
+    switch (outcome.kind) {
+      case 'created':
+        return { id: String(outcome.table.id) };
+      case 'exists':
+        throw invalid('table already exists');
+      case 'contended':
+        throw contended();
+    }
+  }
+
+  @GrpcMethod('Tables', 'Delete')
+  async delete(
+    @Payload() request: regattaV1.DeleteTableRequest,
+  ): Promise<regattaV1.DeleteTableResponse> {
+    if (request.name === '') throw invalid('name must be set');
+    const outcome = await withStatus(this.catalog.delete(request.name));
+    switch (outcome.kind) {
+      case 'deleted':
+        return {};
+      case 'missing':
+        throw invalid('table not found');
+      case 'contended':
+        throw contended();
+    }
+  }
+
+  @GrpcMethod('Tables', 'List')
+  list(): regattaV1.ListTablesResponse {
+    const rows = this.catalog.list();
+    return { tables: rows.map(({ id, name }) => ({ id: id.toString(), name, config: undefined })) };
+  }
+}
+
+async function withStatus<T>(outcome: Promise<T>): Promise<T> {
+  try {
+    return await outcome;
+  } catch (error) {
+    throw toStatus(error);
+  }
+}
+
+function invalid(message: string): GrpcStatusError {
+  return new GrpcStatusError(status.INVALID_ARGUMENT, message);
+}
+
+function contended(): GrpcStatusError {
+  return new GrpcStatusError(status.UNAVAILABLE, 'tables change too fast, try again later');
+}
