@@ -51,4 +51,5 @@ if (directory === undefined) {
   console.error('usage: npm run transcripts -- DIR');
   process.exit(2);
 }
-process.exit(await main(resolve(directory)));
+// npm runs scripts in the project's folder; a relative path means the folder it was called from.
+process.exit(await main(resolve(process.env.INIT_CWD ?? '.', directory)));

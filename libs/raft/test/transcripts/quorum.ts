@@ -7,154 +7,184 @@
 import {
   describeJointCommit,
   jointCommittedIndex,
+  jointIds,
   jointVoteResult,
   type JointConfig,
 } from '../../src/core/quorum/joint.js';
 import {
   committedIndex,
   describeCommit,
+  sortedIds,
   voteResult,
+  type MajorityConfig,
   type VoteResult,
 } from '../../src/core/quorum/majority.js';
 import type { LogIndex, NodeId } from '../../src/core/types.js';
 import type { Directive, DirectiveHandler } from './datadriven.js';
 
-interface Case {
-  readonly incoming: ReadonlySet<NodeId>;
-  readonly outgoing: ReadonlySet<NodeId>;
-  readonly isJoint: boolean;
-  readonly indexes: readonly string[];
-  readonly votes: readonly string[];
+/** What the checks compare with each other; another one is given only to see that they bite. */
+export interface QuorumFunctions {
+  readonly committedIndex: typeof committedIndex;
+  readonly jointCommittedIndex: typeof jointCommittedIndex;
+  readonly voteResult: typeof voteResult;
+  readonly jointVoteResult: typeof jointVoteResult;
 }
 
-const NONE = new Set<NodeId>();
+/** `values` has 0 where nothing is known; for a vote 1 is no and 2 is yes. */
+interface Case {
+  readonly incoming: MajorityConfig;
+  readonly outgoing: MajorityConfig;
+  /** The second majority was named, even if it is empty. */
+  readonly isJoint: boolean;
+  readonly values: readonly number[];
+}
+
+type Acks = ReadonlyMap<NodeId, LogIndex>;
+
+const NOBODY: MajorityConfig = new Set();
+const ARGUMENTS = ['cfg', 'cfgj', 'idx', 'votes'];
+const VOTES: ReadonlyMap<string, number> = new Map([
+  ['_', 0],
+  ['n', 1],
+  ['y', 2],
+]);
 const RESULTS: Readonly<Record<VoteResult, string>> = {
   won: 'VoteWon',
   lost: 'VoteLost',
   pending: 'VotePending',
 };
 
-export function newQuorumHandler(): DirectiveHandler {
+export function newQuorumHandler(overrides: Partial<QuorumFunctions> = {}): DirectiveHandler {
+  const quorum = {
+    committedIndex,
+    jointCommittedIndex,
+    voteResult,
+    jointVoteResult,
+    ...overrides,
+  };
   return (directive) => {
+    if (directive.cmd !== 'committed' && directive.cmd !== 'vote') return 'unknown command';
     const input = parseCase(directive);
-    switch (directive.cmd) {
-      case 'committed':
-        return committed(input);
-      case 'vote':
-        return vote(input);
-      default:
-        return `unknown command: ${directive.cmd}`;
-    }
+    const known = assign(input);
+    if (typeof known === 'string') return known;
+    return directive.cmd === 'vote' ? vote(quorum, input, known) : committed(quorum, input, known);
   };
 }
 
-function parseCase({ args }: Directive): Case {
+function parseCase({ cmd, args }: Directive): Case {
+  const unknown = args.find(({ key }) => !ARGUMENTS.includes(key));
+  if (unknown !== undefined) throw new Error(`unknown argument ${unknown.key}`);
   const valuesOf = (key: string) => args.find((arg) => arg.key === key)?.vals ?? [];
-  const joint = args.find((arg) => arg.key === 'cfgj');
-  const outgoing = joint?.vals[0] === 'zero' ? [] : (joint?.vals ?? []);
+  const joint = valuesOf('cfgj');
+  const isZero = joint.length === 1 && joint[0] === 'zero';
   return {
-    incoming: new Set(valuesOf('cfg').map(Number)),
-    outgoing: new Set(outgoing.map(Number)),
-    isJoint: joint !== undefined,
-    indexes: valuesOf('idx'),
-    votes: valuesOf('votes'),
+    incoming: new Set(valuesOf('cfg').map(toNumber)),
+    outgoing: new Set(isZero ? [] : joint.map(toNumber)),
+    isJoint: joint.length > 0,
+    values: cmd === 'vote' ? valuesOf('votes').map(toVote) : valuesOf('idx').map(toIndex),
   };
 }
 
-/** Values are given to the voters in the order in which the configurations name them first. */
-function assign<T>(
-  { incoming, outgoing }: Case,
-  values: readonly string[],
-  parse: (text: string) => T | undefined,
-): Map<NodeId, T> | string {
-  const ids = [...new Set([...incoming, ...outgoing])];
+function toNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new Error(`not a number: ${text}`);
+  return Number(text);
+}
+
+function toIndex(text: string): LogIndex {
+  if (text === '_') return 0;
+  const index = toNumber(text);
+  if (index === 0) throw new Error('an index of 0 is written as _');
+  return index;
+}
+
+function toVote(text: string): number {
+  const value = VOTES.get(text);
+  if (value === undefined) throw new Error(`not a vote: ${text}`);
+  return value;
+}
+
+/** Gives the values to the voters, in the order in which the configurations name them first. */
+function assign({ incoming, outgoing, values }: Case): Map<NodeId, number> | string {
+  const ids = [...jointIds([incoming, outgoing])];
   if (values.length !== ids.length) {
+    const voters = sortedIds(ids).map((id) => `${id}:{}`);
     return (
-      `error: mismatched input (explicit or _) for voters [${ids.join(' ')}]: ` +
-      `[${values.join(' ')}]\n`
+      `error: mismatched input (explicit or _) for voters map[${voters.join(' ')}]: ` +
+      `[${values.join(' ')}]`
     );
   }
-  const assigned = new Map<NodeId, T>();
+  const known = new Map<NodeId, number>();
   ids.forEach((id, at) => {
-    const value = parse(values[at] ?? '_');
-    if (value !== undefined) assigned.set(id, value);
+    const value = values[at] ?? 0;
+    if (value !== 0) known.set(id, value);
   });
-  return assigned;
+  return known;
 }
 
-function committed(input: Case): string {
-  const acks = assign(input, input.indexes, (text) => (text === '_' ? undefined : Number(text)));
-  if (typeof acks === 'string') return acks;
+function committed(quorum: QuorumFunctions, input: Case, acks: Acks): string {
+  const { incoming, outgoing, isJoint } = input;
   const acked = (id: NodeId) => acks.get(id);
-  const config: JointConfig = [input.incoming, input.outgoing];
-  const chart = input.isJoint
-    ? describeJointCommit(config, acked)
-    : describeCommit(input.incoming, acked);
-  const index = input.isJoint
-    ? jointCommittedIndex(config, acked)
-    : committedIndex(input.incoming, acked);
-  return chart + checkCommitted(input, acks, index) + `${indexText(index)}\n`;
-}
-
-function checkCommitted(input: Case, acks: ReadonlyMap<NodeId, LogIndex>, index: LogIndex): string {
-  const { incoming, outgoing } = input;
-  const acked = (id: NodeId) => acks.get(id);
-  const alternative = Math.min(naive(incoming, acks), naive(outgoing, acks));
-  let text = note(index, alternative, '<-- via alternative computation');
-  if (input.isJoint) {
-    text += note(index, jointCommittedIndex([outgoing, incoming], acked), '<-- via symmetry');
-    return text;
+  if (isJoint) {
+    const config: JointConfig = [incoming, outgoing];
+    const index = quorum.jointCommittedIndex(config, acked);
+    const mirrored = quorum.jointCommittedIndex([outgoing, incoming], acked);
+    const notes = note(index, mirrored, 'via symmetry');
+    return `${describeJointCommit(config, acked)}${notes}${indexText(index)}`;
   }
-  text += note(index, jointCommittedIndex([incoming, NONE], acked), '<-- via zero-joint quorum');
-  text += note(
-    index,
-    jointCommittedIndex([incoming, incoming], acked),
-    '<-- via self-joint quorum',
-  );
-  return text + checkOverlay(incoming, acks, index);
+  const index = quorum.committedIndex(incoming, acked);
+  const viaZero = quorum.jointCommittedIndex([incoming, NOBODY], acked);
+  const viaSelf = quorum.jointCommittedIndex([incoming, incoming], acked);
+  const notes =
+    note(index, alternative(incoming, acks), 'via alternative computation') +
+    note(index, viaZero, 'via zero-joint quorum') +
+    note(index, viaSelf, 'via self-joint quorum') +
+    checkOverlay(quorum, incoming, acks, index);
+  return `${describeCommit(incoming, acked)}${notes}${indexText(index)}`;
 }
 
-/** Whether a voter has acknowledged nothing or too little to matter makes no difference. */
+/** How little a voter below the committed index has acknowledged must make no difference. */
 function checkOverlay(
-  config: ReadonlySet<NodeId>,
-  acks: ReadonlyMap<NodeId, LogIndex>,
+  quorum: QuorumFunctions,
+  config: MajorityConfig,
+  acks: Acks,
   index: LogIndex,
 ): string {
-  let text = '';
+  let notes = '';
   for (const [id, value] of acks) {
-    if (value >= index || value <= 0) continue;
+    if (value >= index) continue;
     for (const lower of [value - 1, 0]) {
       const overlay = (other: NodeId) => (other === id ? lower : acks.get(other));
-      text += note(index, committedIndex(config, overlay), `<-- overlaying ${id}->${lower}`);
+      const other = quorum.committedIndex(config, overlay);
+      notes += note(index, other, `overlaying ${id}->${lower}`);
     }
   }
-  return text;
+  return notes;
 }
 
-/** By trying every acknowledged index. */
-function naive(config: ReadonlySet<NodeId>, acks: ReadonlyMap<NodeId, LogIndex>): LogIndex {
+/** The highest acknowledged index that more than half have reached, by trying each. */
+function alternative(config: MajorityConfig, acks: Acks): LogIndex {
   if (config.size === 0) return Infinity;
-  const candidates = [...config].map((id) => acks.get(id) ?? 0);
-  const agreed = candidates.filter(
-    (candidate) => candidates.filter((other) => other >= candidate).length * 2 > config.size,
+  const known = [...config].map((id) => acks.get(id) ?? 0);
+  const agreed = known.filter(
+    (index) => known.filter((other) => other >= index).length * 2 > config.size,
   );
   return Math.max(0, ...agreed);
 }
 
 function note(index: LogIndex, other: LogIndex, how: string): string {
-  return index === other ? '' : `${indexText(other)} ${how}\n`;
+  return index === other ? '' : `${indexText(other)} <-- ${how}\n`;
 }
 
 function indexText(index: LogIndex): string {
   return index === Infinity ? '∞' : String(index);
 }
 
-function vote(input: Case): string {
-  const votes = assign(input, input.votes, (text) => (text === '_' ? undefined : text === 'y'));
-  if (typeof votes === 'string') return votes;
-  if (!input.isJoint) return `${RESULTS[voteResult(input.incoming, votes)]}\n`;
-  const result = jointVoteResult([input.incoming, input.outgoing], votes);
-  const mirrored = jointVoteResult([input.outgoing, input.incoming], votes);
+function vote(quorum: QuorumFunctions, input: Case, known: ReadonlyMap<NodeId, number>): string {
+  const { incoming, outgoing, isJoint } = input;
+  const votes = new Map([...known].map(([id, value]) => [id, value === 2]));
+  if (!isJoint) return RESULTS[quorum.voteResult(incoming, votes)];
+  const result = quorum.jointVoteResult([incoming, outgoing], votes);
+  const mirrored = quorum.jointVoteResult([outgoing, incoming], votes);
   const objection = mirrored === result ? '' : `${RESULTS[mirrored]} <-- via symmetry\n`;
-  return `${objection}${RESULTS[result]}\n`;
+  return `${objection}${RESULTS[result]}`;
 }

@@ -27,7 +27,7 @@ export class ConfChangeError extends Error {
 
 export interface ChangeResult {
   readonly config: TrackerConfig;
-  readonly progress: ProgressMap;
+  readonly progress: ReadonlyMap<NodeId, Progress>;
 }
 
 /** The next configuration while it is being made. */

@@ -21,17 +21,20 @@ export function formatConfChanges(changes: readonly ConfChangeSingle[]): string 
   return changes.map(({ type, nodeId }) => `${LETTERS[type]}${nodeId}`).join(' ');
 }
 
-/** The reverse of `formatConfChanges`; throws an Error that names the bad word. */
+/** The reverse of `formatConfChanges`; throws a SyntaxError that names the bad word. */
 export function parseConfChanges(text: string): ConfChangeSingle[] {
   return text
     .split(/\s+/)
     .filter((word) => word !== '')
     .map((word) => {
+      if (word.length < 2) throw new SyntaxError(`unknown token ${word}`);
       const type = Object.values(ConfChangeType).find((each) => LETTERS[each] === word[0]);
-      if (type === undefined || !/^[a-z]\d+$/.test(word)) {
-        throw new Error(`not a membership change: ${word}`);
+      if (type === undefined) throw new SyntaxError(`unknown input: ${word}`);
+      const nodeId = Number(word.slice(1));
+      if (!/^.\d+$/.test(word) || !Number.isSafeInteger(nodeId)) {
+        throw new SyntaxError(`not a node id: ${word}`);
       }
-      return { type, nodeId: Number(word.slice(1)) };
+      return { type, nodeId };
     });
 }
 

@@ -4,17 +4,21 @@
  * In: an empty tracker and a ConfState. Out: configuration and progress. A joint configuration is
  * made by founding the outgoing one and entering the joint one from there.
  */
-import type { ProgressTracker } from '../tracker/tracker.js';
+import { ProgressTracker } from '../tracker/tracker.js';
 import type { ConfState, LogIndex, NodeId } from '../types.js';
 import { Changer, type ChangeResult } from './changer.js';
 import { ConfChangeType, type ConfChangeSingle } from './types.js';
 
-/** Throws ConfChangeError if no sequence of changes leads to `state`. */
+/** Throws ConfChangeError if no sequence of changes leads to `state`. `from` stays as it is. */
 export function restore(
   from: { readonly tracker: ProgressTracker; readonly lastIndex: LogIndex },
   state: ConfState,
 ): ChangeResult {
-  const { tracker, lastIndex } = from;
+  const { lastIndex } = from;
+  const { inflightMessagesMax, inflightBytesMax } = from.tracker;
+  const tracker = new ProgressTracker(inflightMessagesMax, inflightBytesMax);
+  tracker.config = from.tracker.config;
+  tracker.progress = from.tracker.progress;
   const { outgoing, incoming } = changesTo(state);
   const isJoint = outgoing.length > 0;
   const steps: ((changer: Changer) => ChangeResult)[] = isJoint
@@ -23,13 +27,12 @@ export function restore(
         (changer) => changer.enterJoint(state.autoLeave, incoming),
       ]
     : incoming.map((change) => (changer: Changer) => changer.simple([change]));
-  let result: ChangeResult = { config: tracker.config, progress: tracker.progress };
   for (const step of steps) {
-    result = step(new Changer(tracker, lastIndex));
+    const result = step(new Changer(tracker, lastIndex));
     tracker.config = result.config;
     tracker.progress = result.progress;
   }
-  return result;
+  return { config: tracker.config, progress: tracker.progress };
 }
 
 /** Founding the outgoing configuration, then the changes from there to the incoming one. */

@@ -19,6 +19,8 @@ const WIRE_VARINT = 0;
 const WIRE_FIXED64 = 1;
 const WIRE_BYTES = 2;
 const WIRE_FIXED32 = 5;
+/** Longest varint: 64 bits in groups of seven. */
+const VARINT_BYTES_MAX = 10;
 
 export class ProtoWriter {
   private readonly out: number[] = [];
@@ -43,6 +45,9 @@ export class ProtoWriter {
   }
 
   private raw(value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0) {
+      throw new RangeError(`not an unsigned integer: ${value}`);
+    }
     let rest = value;
     while (rest >= 0x80) {
       this.out.push((rest % 0x80) + 0x80);
@@ -62,8 +67,10 @@ export class ProtoReader {
   each(take: (field: number, reader: ProtoReader) => void): void {
     while (this.at < this.data.length) {
       const tag = this.raw();
+      const field = Math.floor(tag / 8);
+      if (field === 0) throw new ConfChangeDecodeError('field number 0');
       this.wireType = tag % 8;
-      take(Math.floor(tag / 8), this);
+      take(field, this);
     }
   }
 
@@ -99,12 +106,14 @@ export class ProtoReader {
 
   private raw(): number {
     let value = 0;
-    for (let scale = 1; ; scale *= 0x80) {
+    const end = this.at + VARINT_BYTES_MAX;
+    for (let scale = 1; this.at < end; scale *= 0x80) {
       const byte = this.data[this.at++];
       if (byte === undefined) throw new ConfChangeDecodeError('it is cut');
       value += (byte % 0x80) * scale;
       if (!Number.isSafeInteger(value)) throw new ConfChangeDecodeError('a number is too large');
       if (byte < 0x80) return value;
     }
+    throw new ConfChangeDecodeError('a number is too long');
   }
 }

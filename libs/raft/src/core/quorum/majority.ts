@@ -11,24 +11,30 @@ export type MajorityConfig = ReadonlySet<NodeId>;
 
 export type VoteResult = 'pending' | 'lost' | 'won';
 
-/** The index a voter acknowledged; undefined if nothing is known of it. */
+/** The index a voter acknowledged; undefined if nothing is known of it. Computes nothing else. */
 export type AckedIndex = (id: NodeId) => LogIndex | undefined;
 
-/** Reused between calls: nothing in it outlives one. */
-const scratch: LogIndex[] = [];
+/**
+ * The indexes of one call in ascending order, reused by the next: this runs for every answer of a
+ * follower and must not allocate. It grows to the largest configuration and is never shortened.
+ */
+const scratch: LogIndex[] = [0, 0, 0, 0, 0, 0, 0];
 
 /** The highest index that a majority acknowledged; Infinity for an empty set. */
 export function committedIndex(config: MajorityConfig, acked: AckedIndex): LogIndex {
   if (config.size === 0) return Infinity;
-  scratch.length = 0;
-  for (const id of config) insertSorted(acked(id) ?? 0);
+  let used = 0;
+  for (const id of config) {
+    insertSorted(acked(id) ?? 0, used);
+    used++;
+  }
   // Ascending order: this position and all above it are a majority.
-  return scratch[config.size - (Math.floor(config.size / 2) + 1)] ?? 0;
+  return scratch[used - (Math.floor(used / 2) + 1)] ?? 0;
 }
 
-function insertSorted(index: LogIndex): void {
-  let at = scratch.length;
-  scratch.push(index);
+/** Puts `index` into its place among the first `used` ones. */
+function insertSorted(index: LogIndex, used: number): void {
+  let at = used;
   for (; at > 0; at--) {
     const below = scratch[at - 1] ?? 0;
     if (below <= index) break;

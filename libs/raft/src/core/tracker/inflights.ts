@@ -5,6 +5,7 @@
  * full, in messages or in bytes. A ring that grows up to its size, so that ten thousand idle groups
  * cost nothing.
  */
+import { RaftInvariantError } from '../errors.js';
 import type { LogIndex } from '../types.js';
 
 const FIRST_CAPACITY = 8;
@@ -22,9 +23,9 @@ export class Inflights {
     private readonly bytesMax: number,
   ) {}
 
-  /** A message whose last entry is `index` was sent. The window must not be full. */
+  /** A message whose last entry is `index` was sent. Throws RaftInvariantError if there is no room. */
   add(index: LogIndex, bytes: number): void {
-    if (this.full()) throw new Error('cannot add into a full inflights');
+    if (this.full()) throw new RaftInvariantError('an append was sent into a full window');
     if (this.used === this.indexes.length) this.grow();
     const at = (this.start + this.used) % this.indexes.length;
     this.indexes[at] = index;

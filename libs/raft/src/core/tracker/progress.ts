@@ -15,9 +15,10 @@
  *              | StateSnapshot  |  nothing is sent
  *              +----------------+
  */
-import type { LogIndex, NodeId } from '../types.js';
-import { Inflights } from './inflights.js';
+import { RaftInvariantError } from '../errors.js';
 import { sortedIds } from '../quorum/majority.js';
+import type { LogIndex, NodeId } from '../types.js';
+import type { Inflights } from './inflights.js';
 
 export type ProgressState = 'StateProbe' | 'StateReplicate' | 'StateSnapshot';
 
@@ -83,7 +84,9 @@ export class Progress {
       this.msgAppFlowPaused = this.inflights.full();
       return;
     }
-    if (this.state !== 'StateProbe') throw new Error(`entries were sent in ${this.state}`);
+    if (this.state !== 'StateProbe') {
+      throw new RaftInvariantError(`entries were sent in ${this.state}`);
+    }
     if (entries > 0) this.msgAppFlowPaused = true;
   }
 

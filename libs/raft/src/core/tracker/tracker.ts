@@ -64,12 +64,13 @@ export class ProgressTracker {
     readonly inflightBytesMax: number,
   ) {}
 
-  get progress(): ProgressMap {
+  get progress(): ReadonlyMap<NodeId, Progress> {
     return this.members;
   }
 
-  set progress(members: ProgressMap) {
-    this.members = members;
+  /** Members come and go only by a whole new map, so that the order of visits stays right. */
+  set progress(members: ReadonlyMap<NodeId, Progress>) {
+    this.members = new Map(members);
     this.order = sortedIds(members.keys());
   }
 
