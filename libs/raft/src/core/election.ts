@@ -4,11 +4,12 @@
  * Takes ticks, vote requests and vote answers; gives vote messages and changes of role. A vote
  * message is queued behind the write of the vote it tells of (see `Raft.send`).
  */
+import { messageName } from './describe.js';
 import { hex } from './logger.js';
 import { CAMPAIGN_TRANSFER, isCampaignTransfer, newMessage } from './message.js';
 import type { Raft } from './raft.js';
 import { StateType } from './ready.js';
-import { EntryType, MessageType, NONE, type LogIndex, type Message, type Term } from './types.js';
+import { EntryType, MessageType, NONE, type Message, type Term } from './types.js';
 
 /** Why a campaign starts; it decides what is sent. */
 export type CampaignKind =
@@ -17,17 +18,6 @@ export type CampaignKind =
   | 'election'
   /** The leader asked for it: no pre-vote, and leases do not stand in the way. */
   | 'transfer';
-
-const MESSAGE_NAMES: ReadonlyMap<MessageType, string> = new Map<MessageType, string>([
-  [MessageType.Vote, 'MsgVote'],
-  [MessageType.VoteResp, 'MsgVoteResp'],
-  [MessageType.PreVote, 'MsgPreVote'],
-  [MessageType.PreVoteResp, 'MsgPreVoteResp'],
-]);
-
-function nameOf(type: MessageType): string {
-  return MESSAGE_NAMES.get(type) ?? String(type);
-}
 
 /** A tick of a replica that does not lead. */
 export function tickElection(raft: Raft): void {
@@ -84,7 +74,8 @@ function hasUnappliedConfChanges(raft: Raft): boolean {
   return false;
 }
 
-function campaign(raft: Raft, kind: CampaignKind): void {
+/** Asks all voters, itself included. The replica must be one of them. */
+export function campaign(raft: Raft, kind: CampaignKind): void {
   const preVote = kind === 'pre-election';
   if (preVote) raft.becomePreCandidate();
   else raft.becomeCandidate();
@@ -102,7 +93,7 @@ function campaign(raft: Raft, kind: CampaignKind): void {
     }
     raft.logger.info(
       () =>
-        `${hex(raft.id)} [logterm: ${lastTerm}, index: ${lastIndex}] sent ${nameOf(request)} ` +
+        `${hex(raft.id)} [logterm: ${lastTerm}, index: ${lastIndex}] sent ${messageName(request)} ` +
         `request to ${hex(id)} at term ${raft.term}`,
     );
     const message = newMessage(request, id);
@@ -121,7 +112,7 @@ function answerTo(request: MessageType): MessageType {
 /** How log lines introduce a vote: own position, own vote, and the candidate's position. */
 function describeVote(raft: Raft, verb: string, message: Message): string {
   return (
-    `${describeOwnPosition(raft)} ${verb} ${nameOf(message.type)} from ` +
+    `${describeOwnPosition(raft)} ${verb} ${messageName(message.type)} from ` +
     describeCandidate(message, raft.term)
   );
 }
@@ -160,14 +151,14 @@ export function handleVoteRequest(raft: Raft, message: Message): void {
     raft.vote === message.from ||
     (raft.vote === NONE && raft.lead === NONE) ||
     (message.type === MessageType.PreVote && message.term > raft.term);
-  if (!mayVote || !candidateIsUpToDate(raft, message.index, message.logTerm)) {
+  if (!mayVote || !raft.log.isUpToDate(message.index, message.logTerm)) {
     rejectVote(raft, message);
     return;
   }
   // Learners vote as well: a candidate that asks knows a newer configuration in which they may.
   raft.logger.info(
     () =>
-      `${describeOwnPosition(raft)} cast ${nameOf(message.type)} for ` +
+      `${describeOwnPosition(raft)} cast ${messageName(message.type)} for ` +
       describeCandidate(message, raft.term),
   );
   const answer = newMessage(answerTo(message.type), message.from);
@@ -178,10 +169,6 @@ export function handleVoteRequest(raft: Raft, message: Message): void {
     raft.electionElapsed = 0;
     raft.vote = message.from;
   }
-}
-
-function candidateIsUpToDate(raft: Raft, index: LogIndex, term: Term): boolean {
-  return raft.log.isUpToDate(index, term);
 }
 
 /** Says no, with the own term so that a candidate that is behind catches up. */
@@ -198,20 +185,15 @@ export function handleVoteAnswer(raft: Raft, message: Message): 'pending' | 'los
   const { logger, tracker } = raft;
   logger.info(
     () =>
-      `${hex(raft.id)} received ${nameOf(message.type)}${message.reject ? ' rejection' : ''} ` +
+      `${hex(raft.id)} received ${messageName(message.type)}${message.reject ? ' rejection' : ''} ` +
       `from ${hex(message.from)} at term ${raft.term}`,
   );
   tracker.recordVote(message.from, !message.reject);
   const { granted, rejected, result } = tracker.tallyVotes();
   logger.info(
     () =>
-      `${hex(raft.id)} has received ${granted} ${nameOf(message.type)} votes and ` +
+      `${hex(raft.id)} has received ${granted} ${messageName(message.type)} votes and ` +
       `${rejected} vote rejections`,
   );
   return result;
-}
-
-/** The pre-vote was won: the real election follows. */
-export function campaignAfterPreVote(raft: Raft): void {
-  campaign(raft, 'election');
 }

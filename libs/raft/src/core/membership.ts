@@ -83,15 +83,13 @@ function whyRefused(raft: Raft, change: ConfChange | ConfChangeV2): string | und
 
 /** Makes a committed change the active configuration; returns it for the next snapshot. */
 export function applyConfChange(raft: Raft, change: ConfChange | ConfChangeV2): ConfState {
-  const { changes, ...rest } = asV2(change);
+  const v2 = asV2(change);
   const changer = new Changer(raft.tracker, raft.log.lastIndex());
-  const v2 = { changes, ...rest };
-  let result: ChangeResult;
-  const enter = enterJoint(v2);
-  if (leaveJoint(v2)) result = changer.leaveJoint();
-  else if (enter.use) result = changer.enterJoint(enter.autoLeave, changes);
-  else result = changer.simple(changes);
-  return switchToConfig(raft, result);
+  if (leaveJoint(v2)) return switchToConfig(raft, changer.leaveJoint());
+  const { use, autoLeave } = enterJoint(v2);
+  const { changes } = v2;
+  const next = use ? changer.enterJoint(autoLeave, changes) : changer.simple(changes);
+  return switchToConfig(raft, next);
 }
 
 /** Activates a configuration and lets its consequences happen. */

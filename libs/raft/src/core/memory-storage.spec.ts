@@ -8,7 +8,7 @@ function entry(index: number, term: number): Entry {
   return { index, term, type: EntryType.Normal, data: new Uint8Array(0) };
 }
 
-const withCode = (code: string) => expect.objectContaining({ code });
+const withCode = (code: string): unknown => expect.objectContaining({ code });
 const confState = {
   voters: [1, 2],
   learners: [],

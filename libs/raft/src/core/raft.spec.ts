@@ -6,7 +6,7 @@ import { newMessage } from './message.js';
 import { StateType } from './ready.js';
 import { EntryType, MessageType, type Message } from './types.js';
 
-const dropped = expect.objectContaining({ code: RaftErrorCode.ProposalDropped });
+const dropped: unknown = expect.objectContaining({ code: RaftErrorCode.ProposalDropped });
 
 describe('elections', () => {
   it('a split vote elects nobody, and the next term elects one leader', () => {

@@ -6,7 +6,7 @@ import { newMessage } from './message.js';
 import { RawNode } from './raw-node.js';
 import { LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, MessageType, type Message } from './types.js';
 
-const withCode = (code: string) => expect.objectContaining({ code });
+const withCode = (code: string): unknown => expect.objectContaining({ code });
 
 describe('bootstrap', () => {
   it('founds a group whose members agree on the membership before any message', () => {

@@ -11,10 +11,14 @@
  * Every call is synchronous and does no IO. After a `RaftInvariantError` or an error of the storage
  * the replica must not be used any more.
  */
-import { encodeConfChange, encodeConfChangeV2 } from './confchange/types.js';
-import { ConfChangeType, type ConfChange, type ConfChangeV2 } from './confchange/types.js';
+import {
+  ConfChangeType,
+  encodeConfChange,
+  encodeConfChangeV2,
+  type ConfChange,
+  type ConfChangeV2,
+} from './confchange/types.js';
 import type { RaftConfig } from './config.js';
-import { entriesBytes } from './entry-size.js';
 import { RaftError, RaftErrorCode, panic } from './errors.js';
 import { applyConfChange } from './membership.js';
 import { NO_BYTES, NO_MESSAGES, newMessage } from './message.js';
@@ -348,10 +352,5 @@ export class RawNode {
   /** Configuration and, on the leader, a copy of what each member is known to have. */
   status(): Status {
     return status(this.raft);
-  }
-
-  /** Size of entries, as the limits on work count it; for drivers with limits of their own. */
-  static entriesBytes(entries: readonly Entry[]): number {
-    return entriesBytes(entries);
   }
 }

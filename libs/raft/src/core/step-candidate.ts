@@ -2,7 +2,7 @@
  * Messages as a candidate or pre-candidate takes them: votes are counted, and a leader of the
  * same term ends the campaign.
  */
-import { campaignAfterPreVote, handleVoteAnswer } from './election.js';
+import { campaign, handleVoteAnswer } from './election.js';
 import { proposalDropped } from './errors.js';
 import { handleAppend, handleHeartbeat, handleSnapshot } from './follower.js';
 import { hex } from './logger.js';
@@ -51,7 +51,7 @@ function countVote(raft: Raft, message: Message): void {
   const result = handleVoteAnswer(raft, message);
   if (result === 'won') {
     if (raft.state === StateType.PreCandidate) {
-      campaignAfterPreVote(raft);
+      campaign(raft, 'election');
       return;
     }
     raft.becomeLeader();
