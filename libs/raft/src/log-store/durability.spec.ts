@@ -1,0 +1,247 @@
+import { describe, expect, it } from 'vitest';
+
+import { openLogStore } from './index.js';
+import { contentOf, entries, entry } from './testing/fixtures.js';
+import { type FileOperation, SimulatedFiles } from './testing/simulated-files.js';
+import type { LogStore, LogStoreOptions } from './types.js';
+
+const DIRECTORY = 'disk/raft';
+
+function open(files: SimulatedFiles, options: LogStoreOptions = {}): Promise<LogStore> {
+  return openLogStore(DIRECTORY, { segmentBytesMax: 8192, files, ...options });
+}
+
+function append(store: LogStore, index: number, sync = true, text?: string): Promise<void> {
+  const batch = store.batch();
+  batch.appendEntries(1, [entry(index, 1, text)]);
+  return store.write(batch, { sync });
+}
+
+/** Keeps syncs in flight until `open` is called. */
+function gateSyncs(files: SimulatedFiles): { open(): void } {
+  let release = (): void => undefined;
+  const gate = new Promise<void>((fulfil) => {
+    release = fulfil;
+  });
+  files.syncGate = () => gate;
+  return {
+    open() {
+      files.syncGate = () => Promise.resolve();
+      release();
+    },
+  };
+}
+
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+}
+
+const LOSE_ALL = (): number => 0;
+
+describe('durability', () => {
+  it('nothing is acknowledged before its sync is done, and all of it survives after', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files);
+    const gate = gateSyncs(files);
+    let acknowledged = false;
+    const written = append(store, 1).then(() => {
+      acknowledged = true;
+    });
+    await settle();
+    expect(acknowledged).toBe(false);
+    gate.open();
+    await written;
+    const survived = await open(files.crash(LOSE_ALL));
+    expect(survived.group(1).lastIndex()).toBe(1);
+  });
+
+  it('batches that arrive during a sync share the next one, and resolve in order', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files);
+    await append(store, 1);
+    const syncsBefore = files.counts.sync;
+    const gate = gateSyncs(files);
+    const order: number[] = [];
+    const writes = [2, 3, 4, 5].map((index) =>
+      append(store, index).then(() => {
+        order.push(index);
+      }),
+    );
+    await settle();
+    gate.open();
+    await Promise.all(writes);
+    expect(files.counts.sync - syncsBefore).toBe(2);
+    expect(order).toEqual([2, 3, 4, 5]);
+    expect(store.stats()).toMatchObject({ syncs: 3, batches: 5, entries: 5, pendingBytes: 0 });
+  });
+
+  it('an unsynced batch costs no write and goes to disk with the next synced one', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files);
+    await append(store, 1);
+    const writesBefore = files.counts.write;
+    const batch = store.batch();
+    batch.setHardState(1, { term: 1, vote: 1, commit: 1 });
+    await store.write(batch, { sync: false });
+    expect(files.counts.write).toBe(writesBefore);
+    expect(store.group(1).initialState().hardState.commit).toBe(1);
+    await append(store, 2);
+    const survived = await open(files.crash(LOSE_ALL));
+    expect(survived.group(1).initialState().hardState.commit).toBe(1);
+  });
+
+  it('unsynced batches are written once they are more than the bound, and at close', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files, { heldBytesMax: 300 });
+    await append(store, 1, false);
+    await settle();
+    expect(store.stats().syncs).toBe(0);
+    for (let index = 2; index <= 6; index++) await append(store, index, false);
+    await settle();
+    expect(store.stats().syncs).toBeGreaterThan(0);
+    await append(store, 7, false);
+    await store.close();
+    const survived = await open(files.crash(LOSE_ALL));
+    expect(survived.group(1).lastIndex()).toBe(7);
+  });
+
+  it('an empty synced batch waits for all that was accepted before it', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files);
+    await append(store, 1, false);
+    await store.write(store.batch());
+    expect((await open(files.crash(LOSE_ALL))).group(1).lastIndex()).toBe(1);
+  });
+
+  it('short writes are continued until all is written', async () => {
+    const files = new SimulatedFiles();
+    files.writeBytesMax = 7;
+    const store = await open(files, { inlineWriteBytesMax: 50, segmentBytesMax: 400 });
+    for (let index = 1; index <= 10; index++) await append(store, index);
+    const before = contentOf(store.group(1));
+    const survived = await open(files.crash(LOSE_ALL), { segmentBytesMax: 400 });
+    expect(contentOf(survived.group(1))).toEqual(before);
+  });
+
+  it('too much that waits is refused as busy, and nothing of it is taken over', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files, { pendingBytesMax: 200 });
+    const gate = gateSyncs(files);
+    const first = append(store, 1);
+    const second = append(store, 2);
+    const batch = store.batch();
+    batch.appendEntries(1, entries(3, 6, 1));
+    await expect(store.write(batch)).rejects.toMatchObject({ code: 'busy', retryable: true });
+    expect([batch.isEmpty, store.group(1).lastIndex()]).toEqual([false, 2]);
+    gate.open();
+    await Promise.all([first, second]);
+    await store.write(batch);
+    expect(store.group(1).lastIndex()).toBe(6);
+  });
+});
+
+describe('a failing disk', () => {
+  async function failing(operation: FileOperation, nth: number): Promise<void> {
+    const files = new SimulatedFiles();
+    const options = { segmentBytesMax: 600, inlineWriteBytesMax: nth % 2 === 0 ? 0 : 1e6 };
+    const store = await open(files, options);
+    const start = files.counts[operation];
+    files.onOperation = (kind, count) => {
+      if (kind === operation && count === start + nth) throw new Error('ENOSPC: planned');
+    };
+    const acknowledged: number[] = [];
+    const codes = new Set<string>();
+    for (let index = 1; index <= 40; index++) {
+      const outcome = await append(store, index).then(
+        () => undefined,
+        (error: { code: string }) => error.code,
+      );
+      if (outcome === undefined) acknowledged.push(index);
+      else codes.add(outcome);
+    }
+    const last = acknowledged.at(-1) ?? 0;
+    // Once one was refused, none after it was acknowledged.
+    expect(acknowledged).toEqual(Array.from({ length: last }, (_, at) => at + 1));
+    if (last < 40) {
+      expect([...codes].sort()).toEqual(last === 39 ? ['io'] : ['failed', 'io']);
+      await expect(store.dropObsoleteSegments()).rejects.toMatchObject({ code: 'failed' });
+    }
+    await store.close();
+    const survived = await open(files.crash(LOSE_ALL), options);
+    expect(survived.group(1).lastIndex()).toBeGreaterThanOrEqual(last);
+    await survived.close();
+  }
+
+  it('acknowledges nothing after the nth write has failed', async () => {
+    for (let nth = 1; nth <= 30; nth++) await failing('write', nth);
+  });
+
+  it('acknowledges nothing after the nth sync has failed, and does not try it again', async () => {
+    for (let nth = 1; nth <= 30; nth++) await failing('sync', nth);
+  });
+
+  it('acknowledges nothing after a segment could not be made', async () => {
+    for (let nth = 1; nth <= 4; nth++) await failing('create', nth);
+    for (let nth = 1; nth <= 4; nth++) await failing('sync-directory', nth);
+  });
+
+  it('rejects the batch whose sync failed, those that gathered behind it, and all later ones', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files);
+    const gate = gateSyncs(files);
+    let fails = true;
+    const inner = files.syncGate;
+    files.syncGate = async () => {
+      await inner();
+      if (fails) throw new Error('EIO: planned');
+    };
+    const outcomes = [1, 2, 3].map((index) =>
+      append(store, index).then(
+        () => 'acknowledged',
+        (error: { code: string }) => error.code,
+      ),
+    );
+    await settle();
+    const failingGate = files.syncGate;
+    gate.open();
+    files.syncGate = failingGate;
+    expect(await Promise.all(outcomes)).toEqual(['io', 'failed', 'failed']);
+    fails = false;
+    const syncs = files.counts.sync;
+    await expect(append(store, 4)).rejects.toMatchObject({ code: 'failed' });
+    expect(files.counts.sync).toBe(syncs);
+    await store.close();
+    await expect(append(store, 5)).rejects.toMatchObject({ code: 'closed' });
+  });
+
+  it('close reports that what it had to write could not be written, and still lets go', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files);
+    await append(store, 1);
+    await append(store, 2, false);
+    files.onOperation = (kind) => {
+      if (kind === 'sync') throw new Error('EIO: planned');
+    };
+    await expect(store.close()).rejects.toMatchObject({ code: 'io' });
+    files.onOperation = () => undefined;
+    const again = await open(files);
+    expect(again.group(1).lastIndex()).toBeGreaterThanOrEqual(1);
+    await again.close();
+  });
+});
+
+describe('close', () => {
+  it('waits for what is in flight, can be called twice, and refuses writes after', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files);
+    const gate = gateSyncs(files);
+    const writes = [append(store, 1), append(store, 2)];
+    const closed = store.close();
+    expect(store.close()).toBe(closed);
+    await expect(append(store, 3)).rejects.toMatchObject({ code: 'closed' });
+    gate.open();
+    await Promise.all(writes);
+    await closed;
+    expect((await open(files.crash(LOSE_ALL))).group(1).lastIndex()).toBe(2);
+  });
+});
