@@ -37,9 +37,9 @@ export interface CallOptions {
   /** Cancels the call. */
   readonly signal?: AbortSignal;
   /** Told the headers of the answer. */
-  onHeaders?(metadata: ReceivedMetadata): void;
+  readonly onHeaders?: (metadata: ReceivedMetadata) => void;
   /** Told the trailers, after success as after an error that the server sent. */
-  onTrailers?(metadata: ReceivedMetadata): void;
+  readonly onTrailers?: (metadata: ReceivedMetadata) => void;
 }
 
 export type MessageSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;

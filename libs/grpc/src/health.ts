@@ -20,7 +20,7 @@ export interface HealthService {
 export function addHealthService(server: GrpcServer): HealthService {
   const health = new HealthImplementation({ '': 'NOT_SERVING' });
   // The package wants a whole server but calls its `addService` only.
-  health.addToServer(serviceHost(server) as Parameters<typeof health.addToServer>[0]);
+  health.addToServer(serviceHost(server));
   return {
     setServingStatus: (service, status) => health.setStatus(service, status),
   };

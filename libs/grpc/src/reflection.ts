@@ -31,7 +31,7 @@ export function addReflectionService(server: GrpcServer, descriptorSet: Uint8Arr
   const reflection = new ReflectionService(definition, {
     services: [...services, ...REFLECTION_SERVICES],
   });
-  reflection.addToServer(serviceHost(server) as Parameters<typeof reflection.addToServer>[0]);
+  reflection.addToServer(serviceHost(server));
 }
 
 /** The files of health and of reflection itself. */
@@ -43,9 +43,14 @@ function standardFiles(): Buffer[] {
     join(root, 'build/proto/grpc/reflection/v1alpha/reflection.proto'),
   ];
   return protos.flatMap((proto) => {
-    const [first] = Object.values(loadSync(proto));
-    const files = first === undefined ? undefined : first['fileDescriptorProtos'];
-    return Array.isArray(files) ? files : [];
+    // Every message type of a loaded file carries the files; services do not.
+    for (const entry of Object.values(loadSync(proto))) {
+      const files = entry['fileDescriptorProtos'];
+      if (Array.isArray(files)) {
+        return files;
+      }
+    }
+    return [];
   });
 }
 

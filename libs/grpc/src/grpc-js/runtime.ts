@@ -9,7 +9,7 @@
  *
  * Must never run on another minor version or another shape: `createCarrier` throws then.
  */
-import { Metadata, Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { type Metadata, Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import {
   type IncomingHttpHeaders,
   type ServerHttp2Session,

@@ -46,7 +46,17 @@ export function openCall(
       call.begin();
     },
     onReceiveMessage: (frame) => call?.onFrame(frame),
-    onReceiveHalfClose: () => call?.onHalfClose(),
+    onReceiveHalfClose() {
+      const { kind } = start.method.info;
+      if (kind === 'unary' || kind === 'server-stream') {
+        call?.onHalfClose();
+      } else {
+        // A stream that is cut reports its end first and the cut after that, and clients of
+        // node:http2 cancel by an orderly end with a reset behind it. To take either for the end of
+        // the messages would make a truncated upload a complete one.
+        setImmediate(() => (stream.aborted ? call?.onCancel() : call?.onHalfClose()));
+      }
+    },
     onCancel: () => call?.onCancel(),
   });
 }

@@ -82,7 +82,7 @@ export class ConnectionGate {
 export interface ListenerOptions {
   readonly gate: ConnectionGate;
   readonly logger: GrpcLogger;
-  onConnection(socket: Socket): void;
+  readonly onConnection: (socket: Socket) => void;
 }
 
 export class Listener {

@@ -8,7 +8,7 @@
  * Must never replace a working context by files that do not fit together: the error is logged and
  * the old context serves on. The first load has no such fallback: it throws.
  */
-import { X509Certificate } from 'node:crypto';
+import { type X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import {
