@@ -11,9 +11,9 @@
 export interface ServerTlsOptions {
   readonly certFile: string;
   readonly keyFile: string;
-  /** Authorities that client certificates must come from. Needed with `clientCertAuth`. */
+  /** Authorities that client certificates must come from. Given, every client must show one. */
   readonly caFile?: string;
-  /** Refuse clients without a certificate that `caFile` vouches for. */
+  /** Says the same aloud: without `caFile` it is refused, since nothing could be checked. */
   readonly clientCertAuth?: boolean;
   /** Only a client certificate with this common name. Not together with `allowedHostname`. */
   readonly allowedCn?: string;

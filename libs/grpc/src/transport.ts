@@ -125,7 +125,7 @@ export interface GrpcServerOptions {
   readonly receiveBytesMax?: number;
   /** Calls open at once on one connection. Default 0: no limit. */
   readonly concurrentStreamsMax?: number;
-  /** Connections open at once; more wait unaccepted or are closed at once. Default 0: no limit. */
+  /** Connections served at once; more wait for one of them to close. Default 0: no limit. */
   readonly connectionsMax?: number;
   /** Age at which a connection is asked to end once its calls have. Default 0: never. */
   readonly connectionAgeMaxMs?: number;

@@ -128,8 +128,6 @@ describe('zstd', () => {
       block.writeUIntLE(5 << 3, 0, 3);
       return block;
     });
-    // Run-length blocks that announce more than twice the limit in sum are refused; compressed ones
-    // may be small in truth, which only unpacking shows: a native frame split by hand is one.
     const frame = Buffer.concat([
       Buffer.from('28b52ffd0038', 'hex'),
       ...blocks,

@@ -126,15 +126,24 @@ function passThrough(frame: Buffer): Buffer {
   return frame;
 }
 
-/** The innermost layer with packing and framing taken out of it. */
 function loadCallClass(): FrameCallClass {
   const require = createRequire(import.meta.url);
   const { version } = require('@grpc/grpc-js/package.json') as { version: string };
+  const path = '@grpc/grpc-js/build/src/server-interceptors.js';
+  return adaptCallClass(version, require(path) as Record<string, unknown>);
+}
+
+/**
+ * The innermost layer with packing and framing taken out of it, made from the module that holds it.
+ */
+export function adaptCallClass(
+  version: string,
+  internals: Readonly<Record<string, unknown>>,
+): FrameCallClass {
   if (!VERSION.test(version)) {
     throw mismatch(`version ${version} is not 1.14`);
   }
-  const path = '@grpc/grpc-js/build/src/server-interceptors.js';
-  const { BaseServerInterceptingCall: base } = require(path) as Record<string, unknown>;
+  const { BaseServerInterceptingCall: base } = internals;
   if (typeof base !== 'function') {
     throw mismatch('the class of a call is not there');
   }

@@ -118,6 +118,10 @@ class GrpcJsServer implements GrpcServer, CallHost {
       logger: this.logger,
       onConnection: (socket) => this.#carrier.inject(socket),
     });
+    if (this.#closing !== undefined) {
+      listener.close();
+      throw new GrpcError('CLOSED', 'the server was closed while it opened a socket');
+    }
     this.#listeners.push(listener);
     return bound;
   }

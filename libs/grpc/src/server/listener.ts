@@ -115,6 +115,9 @@ export class Listener {
     }
     server.on('connection', (socket) => listener.#accept(socket));
     await bind(server, address);
+    server.on('error', (error) => {
+      options.logger.error({ err: error }, 'a connection could not be accepted');
+    });
     const at = server.address();
     const port = at !== null && typeof at === 'object' ? at.port : undefined;
     return { listener, bound: { address, port, url: formatAddress(address, port) } };

@@ -10,8 +10,7 @@
  * Must never send after the status, never tell a client what an unexpected error said, and make
  * no promise, timer or clock reading for a unary call that needs none.
  */
-import { asBuffer, type MessageEncoding } from '../encoding/encoding.js';
-import { identity } from '../encoding/identity.js';
+import { type MessageEncoding } from '../encoding/encoding.js';
 import { GrpcError } from '../errors.js';
 import {
   checkMetadataPair,
@@ -23,13 +22,13 @@ import { GrpcStatusError, status, toStatusError, type StatusCode } from '../stat
 import {
   type CallContext,
   type CallObserver,
-  type CallOutcome,
   type GrpcLogger,
   type MessageBytes,
   type MessageSink,
 } from '../transport.js';
-import { encodeFrame, FLAG_COMPRESSED, FRAME_HEADER_BYTES } from './frames.js';
+import { watchCall, type CallWatch } from './call-watch.js';
 import { InboundMessages } from './inbound-messages.js';
+import { packMessage, unpackError, unpackFrame } from './message-packing.js';
 import { type RegisteredMethod } from './method-table.js';
 
 export type MetadataPairs = readonly (readonly [string, MetadataValue])[];
@@ -93,10 +92,7 @@ export class ServerCall implements CallContext, MessageSink {
   #writing: Promise<void> | undefined;
   /** Set while a write waits for the reader. */
   #drain: ((error?: GrpcStatusError) => void) | undefined;
-  #finishers: ((outcome: CallOutcome) => void)[] | undefined;
-  #startedMs = 0;
-  #messagesIn = 0;
-  #messagesOut = 0;
+  #watch: CallWatch | undefined;
 
   constructor(
     private readonly host: CallHost,
@@ -150,7 +146,10 @@ export class ServerCall implements CallContext, MessageSink {
   /** Begins the call: observers, deadline, guards, then the handler or the wait for its message. */
   begin(): void {
     this.host.onBegin();
-    this.#observe();
+    if (this.host.observers.length > 0) {
+      const { observers, logger } = this.host;
+      this.#watch = watchCall(observers, logger, this.start.method.info, this);
+    }
     if (this.deadline !== undefined && !this.#armDeadline(this.deadline)) {
       return;
     }
@@ -177,19 +176,19 @@ export class ServerCall implements CallContext, MessageSink {
       this.#fail(new GrpcStatusError(status.INTERNAL, 'more than one request message received'));
       return;
     }
-    this.#messagesIn += 1;
+    this.#watch?.received();
     try {
-      const message = this.#unpack(frame);
+      const message = unpackFrame(this.start.requestEncoding, frame, this.host.receiveBytesMax);
       if (message instanceof Promise) {
         message.then(
           (bytes) => this.#take(bytes),
-          (error: unknown) => this.#fail(this.#unpackError(error)),
+          (error: unknown) => this.#fail(unpackError(error, this.host.receiveBytesMax)),
         );
       } else {
         this.#take(message);
       }
     } catch (error) {
-      this.#fail(this.#unpackError(error));
+      this.#fail(unpackError(error, this.host.receiveBytesMax));
     }
   }
 
@@ -219,23 +218,6 @@ export class ServerCall implements CallContext, MessageSink {
   }
 
   // ---- the stages ------------------------------------------------------------------------------
-
-  #observe(): void {
-    for (const observer of this.host.observers) {
-      if (this.#finishers === undefined) {
-        this.#finishers = [];
-        this.#startedMs = performance.now();
-      }
-      try {
-        const finisher = observer.onCall(this.start.method.info, this);
-        if (finisher !== undefined) {
-          this.#finishers.push(finisher);
-        }
-      } catch (error) {
-        this.host.logger.error({ err: error, method: this.path }, 'a call observer failed');
-      }
-    }
-  }
 
   /** False when the deadline is past already. */
   #armDeadline(deadline: number): boolean {
@@ -351,7 +333,7 @@ export class ServerCall implements CallContext, MessageSink {
       return;
     }
     try {
-      const frame = this.#pack(message);
+      const frame = packMessage(this.start.answerEncoding, message);
       if (frame instanceof Promise) {
         frame.then(
           (packed) => this.#answerFrame(packed),
@@ -415,7 +397,7 @@ export class ServerCall implements CallContext, MessageSink {
       this.#drain?.(error);
       this.#abort?.abort(error);
     }
-    this.#report(error, cause);
+    this.#watch?.finish(error, cause);
     this.#checkDone();
   }
 
@@ -445,39 +427,7 @@ export class ServerCall implements CallContext, MessageSink {
     this.wire.sendStatus(error?.code ?? status.OK, error?.message ?? '', trailers);
   }
 
-  #report(error: GrpcStatusError | undefined, cause: unknown): void {
-    if (this.#finishers === undefined) {
-      return;
-    }
-    const outcome: CallOutcome = {
-      code: error?.code ?? status.OK,
-      messagesIn: this.#messagesIn,
-      messagesOut: this.#messagesOut,
-      durationMs: performance.now() - this.#startedMs,
-      error,
-      cause,
-    };
-    for (const finisher of this.#finishers) {
-      try {
-        finisher(outcome);
-      } catch (failure) {
-        this.host.logger.error({ err: failure, method: this.path }, 'a call observer failed');
-      }
-    }
-  }
-
   // ---- messages out ----------------------------------------------------------------------------
-
-  #pack(message: MessageBytes): Buffer | Promise<Buffer> {
-    const { answerEncoding } = this.start;
-    if (answerEncoding === identity || message.byteLength === 0) {
-      return encodeFrame(message, false);
-    }
-    const packed = answerEncoding.compress(message);
-    return packed instanceof Promise
-      ? packed.then((bytes) => encodeFrame(bytes, true))
-      : encodeFrame(packed, true);
-  }
 
   #writeNow(message: MessageBytes): Promise<void> | undefined {
     if (this.#end !== undefined) {
@@ -485,7 +435,7 @@ export class ServerCall implements CallContext, MessageSink {
         ? new GrpcStatusError(status.INTERNAL, 'a message was written after the call had ended')
         : this.#end;
     }
-    const frame = this.#pack(message);
+    const frame = packMessage(this.start.answerEncoding, message);
     return frame instanceof Promise
       ? frame.then((packed) => this.#sendOrWait(packed))
       : this.#sendOrWait(frame);
@@ -526,45 +476,12 @@ export class ServerCall implements CallContext, MessageSink {
     if (!this.#headersSent) {
       this.#sendHeaders();
     }
-    this.#messagesOut += 1;
+    this.#watch?.sent();
     return this.wire.sendFrame(frame, onWritable);
   }
 
   #sendHeaders(): void {
     this.#headersSent = true;
     this.wire.sendHeaders(this.#headers ?? NO_PAIRS);
-  }
-
-  // ---- messages in -----------------------------------------------------------------------------
-
-  #unpack(frame: Buffer): Buffer | Promise<Buffer> {
-    const flag = frame[0];
-    const message = frame.subarray(FRAME_HEADER_BYTES);
-    if (flag === 0) {
-      return message;
-    }
-    if (flag !== FLAG_COMPRESSED) {
-      const text = `grpc: received unexpected payload format ${flag}`;
-      throw new GrpcStatusError(status.INTERNAL, text);
-    }
-    const { requestEncoding } = this.start;
-    if (requestEncoding === identity) {
-      const text = 'grpc: compressed flag set with identity or empty encoding';
-      throw new GrpcStatusError(status.INTERNAL, text);
-    }
-    const plain = requestEncoding.decompress(message, this.host.receiveBytesMax);
-    return plain instanceof Promise ? plain : asBuffer(plain);
-  }
-
-  #unpackError(error: unknown): unknown {
-    if (!(error instanceof GrpcError)) {
-      return error;
-    }
-    if (error.code === 'ENCODING_TOO_LARGE') {
-      const text = `grpc: received message after decompression larger than max ${this.host.receiveBytesMax}`;
-      return new GrpcStatusError(status.RESOURCE_EXHAUSTED, text);
-    }
-    const text = `grpc: failed to decompress the received message: ${error.message}`;
-    return new GrpcStatusError(status.INTERNAL, text);
   }
 }
