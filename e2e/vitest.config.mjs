@@ -1,3 +1,9 @@
 import { projectConfig } from '../tools/vitest-base.mjs';
 
-export default projectConfig();
+// Real processes on real ports: one file at a time, and time enough for a slow disk.
+export default projectConfig({
+  include: ['src/**/*.e2e.ts'],
+  fileParallelism: false,
+  testTimeout: 180_000,
+  hookTimeout: 120_000,
+});

@@ -1,0 +1,178 @@
+/**
+ * A real kv-node as a child process: started, killed, stopped and started again on the same data.
+ *
+ * Waits for what the node says over IPC, with a deadline; keeps what it printed and shows it when
+ * something goes wrong.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export const ROOT = resolve(import.meta.dirname, '../../..');
+const PROGRAM = join(ROOT, 'apps/kv-node/dist/main.js');
+
+const START_MS = 60_000;
+const STOP_MS = 30_000;
+const OUTPUT_CHARS_MAX = 64 * 1024;
+
+export interface NodeOptions {
+  /** A fresh folder below the system's temporary one if absent. */
+  readonly dataDir?: string;
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Takes the place of a free port on 127.0.0.1. */
+  readonly apiAddress?: string;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export function temporaryFolder(name: string): string {
+  return mkdtempSync(join(tmpdir(), `flotilla-${name}-`));
+}
+
+export class NodeProcess {
+  readonly dataDir: string;
+  private readonly ownsDataDir: boolean;
+  private child: ChildProcess | undefined;
+  private exited: Promise<Exit> | undefined;
+  private printed = '';
+
+  private constructor(
+    private readonly options: NodeOptions,
+    readonly apiAddress: string,
+    readonly restAddress: string,
+    private readonly raftAddress: string,
+  ) {
+    this.ownsDataDir = options.dataDir === undefined;
+    this.dataDir = options.dataDir ?? temporaryFolder('node');
+  }
+
+  /** Addresses are chosen here and stay over restarts; nothing runs yet. */
+  static async prepare(options: NodeOptions = {}): Promise<NodeProcess> {
+    const api = options.apiAddress ?? `http://127.0.0.1:${await freePort()}`;
+    const rest = `http://127.0.0.1:${await freePort()}`;
+    return new NodeProcess(options, api, rest, `127.0.0.1:${await freePort()}`);
+  }
+
+  static async start(options: NodeOptions = {}): Promise<NodeProcess> {
+    const node = await NodeProcess.prepare(options);
+    await node.start();
+    return node;
+  }
+
+  get output(): string {
+    return this.printed;
+  }
+
+  get pid(): number {
+    const pid = this.child?.pid;
+    if (pid === undefined) throw new Error('the node does not run');
+    return pid;
+  }
+
+  /** Settles once the node serves. Throws with what it printed if it ends or takes too long. */
+  async start(): Promise<void> {
+    const child = this.spawn();
+    const ready = new Promise<'ready'>((done) => {
+      child.on('message', (message: { type?: string }) => {
+        if (message.type === 'ready') done('ready');
+      });
+    });
+    const late = new AbortController();
+    const outcome = await Promise.race([
+      ready,
+      this.exit(),
+      sleep(START_MS, 'late' as const, { signal: late.signal }),
+    ]);
+    late.abort();
+    if (outcome !== 'ready') {
+      child.kill('SIGKILL');
+      throw new Error(`the node did not start (${JSON.stringify(outcome)}):\n${this.printed}`);
+    }
+  }
+
+  /** Starts a node that is expected to refuse; returns how it ended. */
+  async startAndFail(): Promise<Exit> {
+    const child = this.spawn();
+    const late = new AbortController();
+    const outcome = await Promise.race([this.exit(), sleep(START_MS, undefined, late)]);
+    late.abort();
+    child.kill('SIGKILL');
+    if (!outcome) throw new Error(`the node neither served nor ended:\n${this.printed}`);
+    return outcome;
+  }
+
+  async kill(): Promise<void> {
+    this.child?.kill('SIGKILL');
+    await this.exit();
+  }
+
+  /** A clean stop; throws with what was printed if it is not clean. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    this.child?.kill(signal);
+    const late = new AbortController();
+    const outcome = await Promise.race([this.exit(), sleep(STOP_MS, undefined, late)]);
+    late.abort();
+    if (outcome?.code === 0) return;
+    this.child?.kill('SIGKILL');
+    throw new Error(`the node did not stop cleanly (${JSON.stringify(outcome)}):\n${this.printed}`);
+  }
+
+  /** Ends the node whatever it does, and removes its data if it was ours. */
+  async dispose(): Promise<void> {
+    if (this.child && this.child.exitCode === null && this.child.signalCode === null) {
+      await this.kill();
+    }
+    if (this.ownsDataDir) rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  private spawn(): ChildProcess {
+    this.printed = '';
+    const flags = [
+      `--api.address=${this.apiAddress}`,
+      `--rest.address=${this.restAddress}`,
+      `--raft.address=${this.raftAddress}`,
+      `--data-dir=${this.dataDir}`,
+      ...(this.options.flags ?? []),
+    ];
+    const child = spawn(process.execPath, [PROGRAM, 'leader', ...flags], {
+      cwd: this.dataDir,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { ...cleanEnvironment(), ...this.options.env },
+    });
+    const keep = (chunk: Buffer) => {
+      this.printed = (this.printed + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
+    };
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
+    this.child = child;
+    this.exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }) as Exit);
+    return child;
+  }
+
+  private exit(): Promise<Exit> {
+    return this.exited ?? Promise.reject(new Error('the node was never started'));
+  }
+}
+
+/** Settings of the shell that runs the tests must not reach the node. */
+export function cleanEnvironment(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('FLOTILLA_'));
+  return Object.fromEntries(entries);
+}
