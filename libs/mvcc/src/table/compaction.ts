@@ -24,8 +24,10 @@ export function compactHistory(
   rowsMax: number,
 ): { meta: Meta; result: CompactResult } {
   const batch = engine.batch();
-  const range = keyspace.indexRangeUpTo(meta.epoch, meta.compactedRevision);
-  const iterator = engine.iterator(range);
+  // Removed rows stay in the files for a while and cost time to pass: begin behind them.
+  let floor = { epoch: meta.floorEpoch, revision: meta.floorRevision };
+  const target = { epoch: meta.epoch, revision: meta.compactedRevision };
+  const iterator = engine.iterator(keyspace.indexRange(floor, target));
   let { historyRows } = meta;
   let removed = 0;
   let done = false;
@@ -39,10 +41,10 @@ export function compactHistory(
         done = false;
         break;
       }
-      const { epoch } = keyspace.positionOfIndex(key);
+      floor = keyspace.positionOfIndex(key);
       for (const change of decodeKeyChanges(value)) {
         if (change.supersededRevision === undefined) continue;
-        batch.del(keyspace.historyKey(epoch, change.key, change.supersededRevision));
+        batch.del(keyspace.historyKey(floor.epoch, change.key, change.supersededRevision));
         historyRows -= 1;
         removed += 1;
       }
@@ -51,7 +53,8 @@ export function compactHistory(
     }
   }
   iterator.close();
-  const next = { ...meta, historyRows };
+  if (done) floor = target;
+  const next = { ...meta, historyRows, floorEpoch: floor.epoch, floorRevision: floor.revision };
   batch.put(keyspace.metaKey, encodeMeta(next));
   batch.write();
   return { meta: next, result: { done, removed } };

@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mvccV1, regattaV1 } from '@flotilla/proto';
+import { type mvccV1, regattaV1 } from '@flotilla/proto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Engine } from '../engine/engine.js';
 import { openMemoryEngine } from '../engine/memory/memory-engine.js';

@@ -109,9 +109,12 @@ export class Keyspace {
     return target;
   }
 
-  /** Index rows of all earlier epochs, and those of this one up to and with `revision`. */
-  indexRangeUpTo(epoch: number, revision: number): EngineRange {
-    return { gte: this.areaKey(INDEX, 0), lt: this.indexKey(epoch, revision + 1, 0) };
+  /** Index rows from one position up to and with another, over epochs. */
+  indexRange(first: IndexPosition, last: IndexPosition): EngineRange {
+    return {
+      gte: this.indexKey(first.epoch, first.revision, 0),
+      lt: this.indexKey(last.epoch, last.revision + 1, 0),
+    };
   }
 
   positionOfIndex(engineKey: Buffer): IndexPosition {

@@ -175,9 +175,12 @@ export interface Meta extends TableState {
   keys: number;
   liveBytes: number;
   historyRows: number;
+  /** No index row lies before this epoch and revision: where compaction goes on. */
+  floorEpoch: number;
+  floorRevision: number;
 }
 
-const META_BYTES = 1 + 8 * 8;
+const META_BYTES = 1 + 10 * 8;
 
 export function freshMeta(): Meta {
   return {
@@ -189,6 +192,8 @@ export function freshMeta(): Meta {
     keys: 0,
     liveBytes: 0,
     historyRows: 0,
+    floorEpoch: 1,
+    floorRevision: 0,
   };
 }
 
@@ -202,7 +207,9 @@ export function encodeMeta(meta: Meta): Buffer {
   at = writeUint64(target, at, meta.epoch);
   at = writeUint64(target, at, meta.keys);
   at = writeUint64(target, at, meta.liveBytes);
-  writeUint64(target, at, meta.historyRows);
+  at = writeUint64(target, at, meta.historyRows);
+  at = writeUint64(target, at, meta.floorEpoch);
+  writeUint64(target, at, meta.floorRevision);
   return target;
 }
 
@@ -220,5 +227,7 @@ export function decodeMeta(encoded: Buffer): Meta {
     keys: at(5),
     liveBytes: at(6),
     historyRows: at(7),
+    floorEpoch: at(8),
+    floorRevision: at(9),
   };
 }
