@@ -58,7 +58,8 @@ describe('bad rows of an import', () => {
 
   it('a table that does not exist is an error, not a success without rows', async () => {
     const missing = new Cli(node.apiAddress, 'missing');
-    const { code, stderr } = await missing.run(['import', '-'], { input: LINES });
+    const input = '{"key": "a", "value": "1"}';
+    const { code, stderr } = await missing.run(['import', '-'], { input });
     expect(code).toBe(1);
     expect(stderr).toContain('table not found');
   });
