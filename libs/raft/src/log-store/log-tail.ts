@@ -198,7 +198,7 @@ export class LogTail {
 
   private storeStateBytes(): number {
     let bytes = RECORD_HEADER_BYTES + this.segments.count * 8;
-    for (const group of this.groups.allStored()) bytes += groupStateRecordBytes(group.fields());
+    for (const group of this.groups.allStored()) bytes += groupStateRecordBytes(group.confState);
     return bytes;
   }
 
@@ -207,9 +207,8 @@ export class LogTail {
     const index = this.groups.count;
     this.putPlain(frame, { kind: RecordKind.StoreState, group: 0, index, term: 0, payload });
     for (const group of this.groups.allStored()) {
-      const fields = group.fields();
-      putGroupStateRecord(frame.block, frame.block.used, group.id, fields);
-      frame.block.used += groupStateRecordBytes(fields);
+      const { block } = frame;
+      block.used += putGroupStateRecord(block, block.used, group.id, group.fields());
     }
   }
 

@@ -140,18 +140,19 @@ export function putHardStateRecord(
   putChecksum(target, at, length);
 }
 
-export function groupStateRecordBytes(state: GroupStateFields): number {
-  return RECORD_HEADER_BYTES + GROUP_STATE_FIXED_BYTES + confStateBytes(state.confState);
+export function groupStateRecordBytes(confState: ConfState): number {
+  return RECORD_HEADER_BYTES + GROUP_STATE_FIXED_BYTES + confStateBytes(confState);
 }
 
+/** Returns the record's length. */
 export function putGroupStateRecord(
   target: RecordTarget,
   at: number,
   group: GroupId,
   state: GroupStateFields,
-): void {
+): number {
   const { view } = target;
-  const length = groupStateRecordBytes(state);
+  const length = groupStateRecordBytes(state.confState);
   const { compactedIndex, compactedTerm } = state;
   putHeader(view, at, RecordKind.GroupState, 0, length, group, compactedIndex, compactedTerm);
   const body = at + RECORD_HEADER_BYTES;
@@ -162,6 +163,7 @@ export function putGroupStateRecord(
   putU64(view, body + 32, state.confIndex);
   putConfState(view, body + GROUP_STATE_FIXED_BYTES, state.confState);
   putChecksum(target, at, length);
+  return length;
 }
 
 /** The header of the record at `at`, if its length stays within `end`; checksum not looked at. */
@@ -258,15 +260,21 @@ export function encodeConfState(state: ConfState): Uint8Array {
 
 function putConfState(view: DataView, start: number, state: ConfState): void {
   view.setUint32(start, state.autoLeave ? 1 : 0, true);
+  let at = putNodes(view, start + 4, state.voters);
+  at = putNodes(view, at, state.learners);
+  at = putNodes(view, at, state.votersOutgoing);
+  putNodes(view, at, state.learnersNext);
+}
+
+/** Returns where the list ends. */
+function putNodes(view: DataView, start: number, nodes: readonly number[]): number {
+  view.setUint32(start, nodes.length, true);
   let at = start + 4;
-  for (const list of [state.voters, state.learners, state.votersOutgoing, state.learnersNext]) {
-    view.setUint32(at, list.length, true);
-    at += 4;
-    for (const node of list) {
-      putU64(view, at, node);
-      at += 8;
-    }
+  for (const node of nodes) {
+    putU64(view, at, node);
+    at += 8;
   }
+  return at;
 }
 
 export function getConfState(view: DataView, start: number, end: number): ConfState | undefined {

@@ -140,8 +140,13 @@ export class Segments implements SegmentUse {
       file = await this.prepare(sequence);
     }
     const { files, directory } = this.options;
-    files.rename(this.path(sequence) + PREPARED_SUFFIX, this.path(sequence));
-    await files.syncDirectory(directory);
+    try {
+      files.rename(this.path(sequence) + PREPARED_SUFFIX, this.path(sequence));
+      await files.syncDirectory(directory);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
     this.useForWriting(sequence, file);
     return file;
   }

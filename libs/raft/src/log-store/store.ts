@@ -207,7 +207,7 @@ export class SegmentedLogStore implements LogStore {
         this.writer.pump();
       }
       await this.writer.idle();
-      // The drop that waited for the last write still deletes its files.
+      // A drop that waited for the last write still deletes its files; its caller hears of failures.
       await this.dropping?.catch(() => undefined);
     } finally {
       await this.parts.segments.close();
