@@ -14,7 +14,7 @@ import { type CompactResult } from './table-types.js';
 const PAGE_ROWS = 64;
 
 /** Rows removed by one call unless said otherwise: a few milliseconds of work. */
-export const COMPACT_ROWS_DEFAULT = 1024;
+export const COMPACT_ROWS_DEFAULT = 512;
 
 /** Returns the new meta along with the result; a single revision's index row is never split. */
 export function compactHistory(

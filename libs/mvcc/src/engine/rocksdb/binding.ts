@@ -37,6 +37,11 @@ export interface NativeOpenOptions {
   walCompression: boolean;
   /** Block cache, bytes, below 2^32; the native default is 8 MiB. */
   cacheSize: number;
+  /**
+   * Filters in memtables, hashed data blocks, ribbon filters: a miss costs a third, a hit about two
+   * thirds of what it does without.
+   */
+  optimize: 'point-lookup';
   /** Index and filter blocks count towards the cache. */
   cacheIndexAndFilterBlocks: boolean;
 }

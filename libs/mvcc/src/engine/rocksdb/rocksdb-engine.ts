@@ -71,6 +71,7 @@ export async function openRocksEngine(options: RocksEngineOptions): Promise<Engi
         compression: options.compression ?? true,
         walCompression: WAL_COMPRESSION,
         cacheSize: cacheBytes,
+        optimize: 'point-lookup',
         cacheIndexAndFilterBlocks: true,
       } as const;
       binding.db_open(db, opened, callback);
