@@ -74,7 +74,8 @@ describe('the Debian package index', () => {
       const roundCli = new Cli(node.apiAddress, table);
       await roundCli.ok(['table', 'create', table]);
       const running = roundCli.run(['import', source, '--command-timeout', '500ms', '-w', 'json']);
-      await sleep(350 + round * 60);
+      await untilRowsArrive(table);
+      await sleep(round * 25);
       await node.kill();
       const { stdout } = await running;
       await node.start();
@@ -82,6 +83,14 @@ describe('the Debian package index', () => {
       await checkRound(table, rows, acknowledged);
     }
   });
+
+  /** An import that was not begun would prove nothing. */
+  async function untilRowsArrive(table: string): Promise<void> {
+    const client = new FlotillaClient({ endpoints: [node.apiAddress] });
+    const everything = { table, key: '\0', rangeEnd: '\0', countOnly: true };
+    while ((await client.range(everything)).count === 0) await sleep(5);
+    client.close();
+  }
 
   async function checkRound(
     table: string,

@@ -10,7 +10,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createGrpcJsClient, type ClientTlsOptions, type GrpcClient } from '@flotilla/grpc';
 import { regattaV1 as v1 } from '@flotilla/proto';
-import { ClientError, toClientError } from './client-error.js';
+import { type ClientError, toClientError } from './client-error.js';
 import { toBytes, toHeader, toKeyValue } from './convert.js';
 import type {
   CallOptions,
