@@ -1,7 +1,7 @@
 /**
  * One kv-node, put together: what it is made of, and in which order that starts and stops.
  *
- *   storage -> raft host -> catalog and tables -> log keeper -> controllers -> gRPC -> REST
+ *   storage -> raft host -> catalog and tables -> upkeep -> controllers -> gRPC -> REST
  *
  * Nothing is served before everything below it runs; stopping goes the other way, so that calls
  * end before what they use is closed.
@@ -10,6 +10,7 @@ import { HealthRegistry, Lifecycle, type LoadedConfig, type Logger } from '@flot
 import { ApiServers } from './api-servers.js';
 import { Catalog } from './catalog/catalog.service.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
+import { HistoryKeeper } from './node/history-keeper.js';
 import { LogKeeper, type KeptGroup } from './node/log-keeper.js';
 import { NodeRuntime } from './node/node-runtime.js';
 import { closeNodeStorage, openNodeStorage, type NodeStorage } from './node/node-storage.js';
@@ -36,6 +37,7 @@ export class KvNode {
   private tables: TableRegistry | undefined;
   private catalog: Catalog | undefined;
   private keeper: LogKeeper | undefined;
+  private history: HistoryKeeper | undefined;
   private api: ApiServers | undefined;
   private served: ServedAddresses | undefined;
 
@@ -66,6 +68,11 @@ export class KvNode {
         name: 'log-keeper',
         start: () => this.startKeeper(),
         stop: () => this.keeper?.stop(),
+      })
+      .add({
+        name: 'history-keeper',
+        start: () => this.startHistoryKeeper(),
+        stop: () => this.history?.stop(),
       })
       .add({
         name: 'api',
@@ -121,6 +128,15 @@ export class KvNode {
       this.onFatal,
     );
     this.keeper.start();
+  }
+
+  private startHistoryKeeper(): void {
+    const machines = () => [
+      required(this.catalog).table.machine,
+      ...[...required(this.tables).all()].map(({ machine }) => machine),
+    ];
+    this.history = new HistoryKeeper(machines, this.onFatal);
+    this.history.start();
   }
 
   private *keptGroups(): Iterable<KeptGroup> {

@@ -21,7 +21,12 @@ import { type RunningTable, type TableRegistry } from '../tables/table-registry.
 import { deleteRangeAnswer, header, putAnswer, rangeAnswer, txnAnswer } from './answers.js';
 import { deleteRangeCommand, putCommand, txnCommand } from './commands.js';
 import { malformed, tableNotFound, toStatus } from './errors.js';
-import { OPEN_VIEWS_MAX, OPERATION_TIMEOUT_MS, READER_STALL_MS } from './limits.js';
+import {
+  OPEN_VIEWS_MAX,
+  OPERATION_TIMEOUT_MS,
+  READER_STALL_MS,
+  STREAM_PAGE_BYTES_MAX,
+} from './limits.js';
 import {
   checkDeleteRange,
   checkIterateRange,
@@ -77,7 +82,8 @@ export class KvService {
       throw new GrpcStatusError(status.UNAVAILABLE, 'system is too busy try again later');
     }
     this.openViews++;
-    const view = table.machine.iterate(rangeQuery(request));
+    const query = { ...rangeQuery(request), pageBytesMax: STREAM_PAGE_BYTES_MAX };
+    const view = table.machine.iterate(query);
     try {
       await this.stream(table, view, call, sink);
     } finally {

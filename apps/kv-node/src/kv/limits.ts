@@ -10,3 +10,5 @@ export const OPERATION_TIMEOUT_MS = 5_000;
 export const OPEN_VIEWS_MAX = 1_024;
 /** How long a stream waits for a reader that takes nothing. */
 export const READER_STALL_MS = 60_000;
+/** Page of a range stream: small, so that one page does not hold the loop for long. */
+export const STREAM_PAGE_BYTES_MAX = 256 * 1024;

@@ -22,6 +22,8 @@ export interface RunningTable {
 export class TableRegistry {
   private readonly byName = new Map<string, RunningTable>();
   private readonly byId = new Map<number, RunningTable>();
+  /** State machines of tables that were stopped and are not destroyed yet. */
+  private readonly retired = new Map<number, TableStateMachine>();
 
   constructor(
     private readonly runtime: NodeRuntime,
@@ -50,7 +52,10 @@ export class TableRegistry {
   /** Removes all rows and the log of a table that does not run. */
   async destroy(id: number): Promise<void> {
     if (this.byId.has(id)) throw new Error(`table ${id} still runs`);
-    new TableStateMachine({ engine: this.engine, tableId: id }).destroy();
+    const machine = this.retired.get(id);
+    // The same object as before, so that whoever still holds it sees that the table is gone.
+    (machine ?? new TableStateMachine({ engine: this.engine, tableId: id })).destroy();
+    this.retired.delete(id);
     await this.runtime.host.forgetGroup(id);
   }
 
@@ -66,6 +71,7 @@ export class TableRegistry {
   private stop(table: RunningTable): void {
     this.byId.delete(table.id);
     if (this.byName.get(table.name) === table) this.byName.delete(table.name);
+    this.retired.set(table.id, table.machine);
     this.runtime.host.stopGroup(table.id);
   }
 }

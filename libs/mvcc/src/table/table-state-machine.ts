@@ -70,6 +70,11 @@ export class TableStateMachine {
     return this.meta;
   }
 
+  /** False once the table was destroyed. */
+  get isOpen(): boolean {
+    return !this.isClosed;
+  }
+
   /**
    * Applies committed entries in the order of the log. Those at or below the applied index are
    * skipped. Throws `TableError` when the log is broken, `EngineError` when the engine fails; the

@@ -1,0 +1,60 @@
+import { openMemoryEngine, TableStateMachine } from '@flotilla/mvcc';
+import { mvccV1 } from '@flotilla/proto';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { HISTORY_REVISIONS_KEPT, HistoryKeeper } from './history-keeper.js';
+
+const WRITES = HISTORY_REVISIONS_KEPT + 2_000;
+
+function putEntry(index: number) {
+  const kv = { key: Buffer.from(`k${index % 10}`), value: Buffer.from(String(index)) };
+  const command = mvccV1.Command.fromPartial({ table: Buffer.from('t'), kv });
+  return { index, data: mvccV1.Command.encode(command).finish() };
+}
+
+describe('the history of a table', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  async function keep(table: TableStateMachine): Promise<void> {
+    const keeper = new HistoryKeeper(
+      () => [table],
+      (error) => {
+        throw error;
+      },
+    );
+    keeper.start();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await vi.waitFor(() => expect(table.state.compactedRevision).toBeGreaterThan(0));
+    await vi.waitFor(() =>
+      expect(table.stats().historyRows).toBeLessThanOrEqual(HISTORY_REVISIONS_KEPT),
+    );
+    await keeper.stop();
+  }
+
+  it('has a bound, and within it every revision can still be read', async () => {
+    const table = new TableStateMachine({ engine: openMemoryEngine(), tableId: 1 });
+    table.apply(Array.from({ length: WRITES }, (_, at) => putEntry(at + 1)));
+    expect(table.stats().historyRows).toBe(WRITES - 10);
+    await keep(table);
+    expect(table.state.compactedRevision).toBe(WRITES - HISTORY_REVISIONS_KEPT);
+    const oldest = WRITES - HISTORY_REVISIONS_KEPT;
+    const row = table.get(Buffer.from(`k${oldest % 10}`), { revision: oldest });
+    expect(row?.value.toString()).toBe(String(oldest));
+    expect(table.get(Buffer.from('k3'))?.value.toString()).toBe(String(WRITES - 7));
+  });
+
+  it('of a table that was destroyed meanwhile is left alone', async () => {
+    const table = new TableStateMachine({ engine: openMemoryEngine(), tableId: 2 });
+    table.apply(Array.from({ length: WRITES }, (_, at) => putEntry(at + 1)));
+    table.destroy();
+    const errors: unknown[] = [];
+    const keeper = new HistoryKeeper(
+      () => [table],
+      (error) => errors.push(error),
+    );
+    keeper.start();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await keeper.stop();
+    expect(errors).toEqual([]);
+  });
+});

@@ -1,0 +1,56 @@
+/**
+ * Keeps the history of tables from growing without end: versions that were superseded long ago go.
+ *
+ * Works in small steps and gives the loop back after each, so that nobody waits for it. What one
+ * replica has removed already and another has not makes no difference to any answer: no read of the
+ * API goes below the revisions that all of them keep.
+ */
+import { type TableStateMachine } from '@flotilla/mvcc';
+
+/** Revisions of a table whose history stays. */
+export const HISTORY_REVISIONS_KEPT = 10_000;
+/** A table is looked at again once it has this many more. */
+const HISTORY_REVISIONS_SLACK = 1_000;
+/** Rows removed in one step, a few hundred microseconds of work. */
+const STEP_ROWS_MAX = 64;
+const CHECK_INTERVAL_MS = 1_000;
+
+export class HistoryKeeper {
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<void> | undefined;
+  private stopped = false;
+
+  constructor(
+    private readonly tables: () => Iterable<TableStateMachine>,
+    private readonly onFatal: (error: unknown) => void,
+  ) {}
+
+  start(): void {
+    this.timer = setInterval(() => {
+      this.running ??= this.compactAll()
+        .catch(this.onFatal)
+        .finally(() => (this.running = undefined));
+    }, CHECK_INTERVAL_MS);
+  }
+
+  /** Ends after the step that is under way. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearInterval(this.timer);
+    await this.running;
+  }
+
+  private async compactAll(): Promise<void> {
+    for (const table of [...this.tables()]) await this.compact(table);
+  }
+
+  private async compact(table: TableStateMachine): Promise<void> {
+    const { revision, compactedRevision } = table.state;
+    const target = revision - HISTORY_REVISIONS_KEPT;
+    if (target - compactedRevision < HISTORY_REVISIONS_SLACK) return;
+    for (let done = false; !done && !this.stopped && table.isOpen;) {
+      ({ done } = table.compact(target, { rowsMax: STEP_ROWS_MAX }));
+      await new Promise(setImmediate);
+    }
+  }
+}
