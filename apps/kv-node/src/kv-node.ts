@@ -163,6 +163,8 @@ export class KvNode {
     this.registerChecks(parts.catalog);
     this.api = new ApiServers(parts);
     this.served = { ...(await this.api.start()), dataDir: this.config.dataDir };
+    // Known before anybody is told that the node serves, not at the next look of the watch.
+    await this.health.run('readiness');
     this.health.watch();
   }
 

@@ -17,8 +17,7 @@ import { ROOT } from './node-process.js';
 const PROTO_DIR = join(ROOT, 'libs/proto/proto');
 const CALL_MS = 30_000;
 
-/** Answers as proto-loader makes them: snake_case names, 64-bit numbers as strings. */
-// eslint is told nothing here: the shapes are checked by the tests that read them.
+/** Answers as proto-loader makes them: names in snake_case, numbers as text. */
 export type Answer = Record<string, unknown>;
 
 interface Methods {
@@ -65,7 +64,7 @@ export class PlainClient {
       if (!send) throw new Error(`there is no method ${method}`);
       send.call(client, request, metadata, deadline(), (error, answer) => {
         if (error) reject(error);
-        else resolve(answer);
+        else resolve(withTextNumbers(answer) as Answer);
       });
     });
   }
@@ -91,7 +90,7 @@ export class PlainClient {
     if (!open) throw new Error(`there is no method ${method}`);
     const answers: Answer[] = [];
     for await (const answer of open.call(client, request, new Metadata(), deadline())) {
-      answers.push(answer);
+      answers.push(withTextNumbers(answer) as Answer);
     }
     return answers;
   }
@@ -117,6 +116,15 @@ export class PlainClient {
     this.clients.set(service, client);
     return client;
   }
+}
+
+/** proto-loader gives 64-bit numbers as text, but their default as 0: here all of them are text. */
+function withTextNumbers(value: unknown): unknown {
+  if (typeof value === 'number') return String(value);
+  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return value;
+  if (Array.isArray(value)) return value.map(withTextNumbers);
+  const entries = Object.entries(value).map(([name, each]) => [name, withTextNumbers(each)]);
+  return Object.fromEntries(entries) as unknown;
 }
 
 function deadline(): object {
