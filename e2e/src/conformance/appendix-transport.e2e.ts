@@ -50,16 +50,19 @@ function rawCall(
       ...headers,
     });
     const chunks: Buffer[] = [];
-    let all: Record<string, unknown> = {};
-    stream.on('response', (more) => (all = { ...all, ...more }));
-    stream.on('trailers', (more) => (all = { ...all, ...more }));
+    const all = new Map<string, string>();
+    const keep = (headers: object) => {
+      for (const [name, value] of Object.entries(headers)) all.set(name, String(value));
+    };
+    stream.on('response', keep);
+    stream.on('trailers', keep);
     stream.on('data', (chunk: Buffer) => chunks.push(chunk));
     stream.on('error', reject);
     stream.on('close', () =>
       resolve({
-        status: String(all['grpc-status']),
-        message: decodeURIComponent(String(all['grpc-message'] ?? '')),
-        encoding: all['grpc-encoding'] as string | undefined,
+        status: all.get('grpc-status') ?? 'none',
+        message: decodeURIComponent(all.get('grpc-message') ?? ''),
+        encoding: all.get('grpc-encoding'),
         body: Buffer.concat(chunks),
       }),
     );
