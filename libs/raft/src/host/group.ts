@@ -239,16 +239,27 @@ export class Group<Result> implements HostedGroup {
   }
 
   private startReads(): void {
-    if (!this.reads.wantsRound || this.node.raft.lead === NONE) return;
+    if (!this.reads.wantsRound || !this.mayAskReads()) return;
     this.ticksSinceRound = 0;
     this.node.readIndex(this.reads.startRound());
+  }
+
+  /**
+   * A new leader does not know yet how much of its log is committed: until it has committed an entry
+   * of its own term, an answer could miss what was acknowledged before it was elected. The core looks
+   * after that where it asks a quorum, but not for an only voter.
+   */
+  private mayAskReads(): boolean {
+    const { raft } = this.node;
+    if (!this.isLeader) return raft.lead !== NONE;
+    return raft.log.termOrZero(raft.log.committed) === raft.term;
   }
 
   private retryReads(): void {
     if (this.reads.wantsRound) this.wake(this);
     if (!this.reads.isConfirming || ++this.ticksSinceRound < this.options.readRetryTicks) return;
     this.ticksSinceRound = 0;
-    if (this.node.raft.lead !== NONE) this.node.readIndex(this.reads.retryRound());
+    if (this.mayAskReads()) this.node.readIndex(this.reads.retryRound());
     this.wake(this);
   }
 }

@@ -169,10 +169,14 @@ export class Host implements GroupSink {
 
   private readonly wake = (group: HostedGroup): void => {
     this.woken.add(group);
+    this.scheduleTurn();
+  };
+
+  private scheduleTurn(): void {
     if (this.turnDue) return;
     this.turnDue = true;
     this.ports.scheduler.defer(this.turn);
-  };
+  }
 
   private readonly turn = (): void => {
     this.turnDue = false;
@@ -220,18 +224,17 @@ export class Host implements GroupSink {
     }
   }
 
+  /** Groups take turns, a portion each, until the budget is used up; the rest waits for a turn. */
   private applyWithinBudget(): void {
     const untilMs = this.ports.scheduler.nowMs() + this.options.applyBudgetMs;
     for (const group of this.applying) {
-      while (group.hasApplyWork) {
-        if (this.ports.scheduler.nowMs() > untilMs) {
-          this.wake(group);
-          return;
-        }
-        this.appliedEntries += group.applyNext(this);
-      }
       this.applying.delete(group);
+      this.appliedEntries += group.applyNext(this);
+      // Added again it comes last, and is met again by this very loop.
+      if (group.hasApplyWork) this.applying.add(group);
+      if (this.ports.scheduler.nowMs() > untilMs) break;
     }
+    if (this.applying.size > 0) this.scheduleTurn();
   }
 
   private isNewTermOrVote(group: HostedGroup, term: Term, vote: NodeId): boolean {

@@ -35,6 +35,12 @@ export function recoverGroup(
         'log files are missing or were replaced; restore them, or start with an empty data folder',
     );
   }
+  if (log.firstIndex() > applied + 1) {
+    throw new Error(
+      `group ${id}: the state holds entry ${applied}, but the log begins at ${log.firstIndex()}: ` +
+        'the data of the state machine is missing or was replaced; restore it',
+    );
+  }
   const node = new RawNode({
     id: options.nodeId,
     electionTicks: options.electionTicks,

@@ -1,0 +1,136 @@
+/**
+ * Hosts in one process: real log stores on simulated disks, messages routed by hand, a clock that the
+ * test moves. A list of texts is the state machine.
+ */
+import { openLogStore, type LogStore } from '../../src/log-store/index.js';
+import { SimulatedFiles } from '../../src/log-store/testing/simulated-files.js';
+import {
+  Host,
+  type CommittedEntry,
+  type Group,
+  type HostOptions,
+  type StateMachine,
+} from '../../src/host/index.js';
+import type { Message, NodeId } from '../../src/core/index.js';
+
+const DIRECTORY = '/log';
+const SETTLE_TURNS = 40;
+
+export class TextMachine implements StateMachine<string> {
+  appliedIndex = 0;
+  readonly texts: string[] = [];
+
+  apply(entries: readonly CommittedEntry[]): readonly string[] {
+    return entries.map(({ index, data }) => {
+      if (index !== this.appliedIndex + 1) throw new Error(`applied ${index} out of order`);
+      this.appliedIndex = index;
+      const text = Buffer.from(data).toString();
+      if (text !== '') this.texts.push(text);
+      return text;
+    });
+  }
+}
+
+export class Network {
+  readonly nodes = new Map<NodeId, HostNode>();
+  /** Pairs `from>to` whose messages are lost. */
+  readonly cut = new Set<string>();
+  nowMs = 0;
+
+  isolate(id: NodeId): void {
+    for (const other of this.nodes.keys()) {
+      this.cut.add(`${id}>${other}`).add(`${other}>${id}`);
+    }
+  }
+
+  heal(): void {
+    this.cut.clear();
+  }
+
+  send(group: number, message: Message): void {
+    if (this.cut.has(`${message.from}>${message.to}`)) return;
+    setImmediate(() => this.nodes.get(message.to)?.host.receive(group, message));
+  }
+
+  /** Lets everything that is under way come to rest. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < SETTLE_TURNS; turn++) await new Promise(setImmediate);
+  }
+
+  /** Moves the clock by ticks of 50 ms. */
+  async tick(count: number): Promise<void> {
+    for (let at = 0; at < count; at++) {
+      this.nowMs += 50;
+      for (const { host } of this.nodes.values()) host.tick();
+      await this.settle();
+    }
+  }
+}
+
+export class HostNode {
+  readonly machines = new Map<number, TextMachine>();
+  readonly groups = new Map<number, Group<string>>();
+
+  private constructor(
+    readonly id: NodeId,
+    readonly network: Network,
+    readonly files: SimulatedFiles,
+    readonly store: LogStore,
+    readonly host: Host,
+    /** What the host said it cannot go on after. */
+    readonly fatal: readonly unknown[],
+  ) {}
+
+  static async open(
+    network: Network,
+    id: NodeId,
+    options: Partial<HostOptions> = {},
+    files = new SimulatedFiles(),
+  ): Promise<HostNode> {
+    const store = await openLogStore(DIRECTORY, { files, segmentBytesMax: 256 * 1024 });
+    const fatal: unknown[] = [];
+    let draws = id * 7919;
+    const host = new Host(
+      {
+        store,
+        scheduler: { nowMs: () => network.nowMs, defer: (task) => void setImmediate(task) },
+        peers: { send: (group, message) => network.send(group, message) },
+        // Fixed and different on every node: elections are repeatable and do not collide.
+        random: () => (draws = (draws * 48_271) % 2_147_483_647) / 2_147_483_647,
+        onFatal: (error) => fatal.push(error),
+      },
+      { nodeId: id, electionTicks: 5, heartbeatTicks: 1, ...options },
+    );
+    const node = new HostNode(id, network, files, store, host, fatal);
+    network.nodes.set(id, node);
+    return node;
+  }
+
+  start(group: number, peers: readonly NodeId[], machine = new TextMachine()): Group<string> {
+    const started = this.host.startGroup(group, machine, peers);
+    this.machines.set(group, machine);
+    this.groups.set(group, started);
+    return started;
+  }
+
+  /** Power goes: what was not synced is lost. The node is gone; open another on what is left. */
+  crash(): SimulatedFiles {
+    this.network.nodes.delete(this.id);
+    return this.files.crash(() => 0);
+  }
+}
+
+export function text(content: string): Uint8Array {
+  return Buffer.from(content);
+}
+
+/** How a promise stands now. */
+export async function stateOf(promise: Promise<unknown>): Promise<'pending' | 'done' | 'failed'> {
+  return Promise.race([
+    promise.then(
+      () => 'done' as const,
+      () => 'failed' as const,
+    ),
+    new Promise<'pending'>((resolve) => setImmediate(() => resolve('pending'))),
+  ]);
+}
