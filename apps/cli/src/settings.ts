@@ -54,7 +54,9 @@ export function addGlobalOptions(program: Command): Command {
         .default('simple')
         .env('FLOTILLA_WRITE_OUT'),
     )
-    .addOption(new Option('--hex', 'print keys and values as hex').default(false))
+    .addOption(
+      new Option('--hex', 'print keys and values as hex').default(false).env('FLOTILLA_HEX'),
+    )
     .addOption(new Option('--cacert <file>', 'authorities to trust (PEM)').env('FLOTILLA_CACERT'))
     .addOption(new Option('--cert <file>', 'client certificate (PEM)').env('FLOTILLA_CERT'))
     .addOption(new Option('--key <file>', 'key of the client certificate').env('FLOTILLA_KEY'))
