@@ -6,7 +6,7 @@
  * entry; whoever loses the race reads again and tries again, within its deadline.
  */
 import { TableStateMachine, type ApplyResult, type Engine } from '@flotilla/mvcc';
-import { type Group } from '@flotilla/raft';
+import { HostError, HostErrorCode, type Group } from '@flotilla/raft';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { TableMachine } from '../node/table-machine.js';
@@ -29,6 +29,8 @@ import {
 
 /** How often a lost race is tried again before the caller is told to come back. */
 const ATTEMPTS_MAX = 32;
+/** Pause before groups are started again after the log had too much to write. */
+const RETRY_MS = 100;
 
 export type CreateOutcome =
   | { readonly kind: 'created'; readonly table: RunningTable }
@@ -44,6 +46,7 @@ export class Catalog {
   private cleaning: Promise<void> = Promise.resolve();
   private readonly beingDestroyed = new Set<number>();
   private stopped = false;
+  private retry: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly runtime: NodeRuntime,
@@ -68,6 +71,7 @@ export class Catalog {
   /** No more cleaning begins; what runs is waited for. */
   async stop(): Promise<void> {
     this.stopped = true;
+    clearTimeout(this.retry);
     await this.cleaning;
   }
 
@@ -120,15 +124,31 @@ export class Catalog {
 
   /** Brings the registry in line with the applied rows, and has deleted tables cleaned away. */
   private follow(): void {
-    if (this.stopped) return;
-    this.registry.reconcile(this.list());
+    if (this.stopped || !this.reconcile()) return;
     for (const row of this.rows(DELETING_PREFIX)) this.clean(Number(row.id));
+  }
+
+  /** False when the log has too much to write to start another group: tried again soon. */
+  private reconcile(): boolean {
+    try {
+      this.registry.reconcile(this.list());
+      return true;
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== HostErrorCode.Busy) throw error;
+      clearTimeout(this.retry);
+      this.retry = setTimeout(() => this.follow(), RETRY_MS);
+      return false;
+    }
   }
 
   private clean(id: number): void {
     if (this.beingDestroyed.has(id)) return;
     this.beingDestroyed.add(id);
-    this.cleaning = this.cleaning.then(() => this.destroy(id)).catch(this.onCleaningError);
+    this.cleaning = this.cleaning
+      .then(() => this.destroy(id))
+      .catch(this.onCleaningError)
+      // What failed is tried again at the next change, or the next start.
+      .finally(() => this.beingDestroyed.delete(id));
   }
 
   private async destroy(id: number): Promise<void> {
@@ -139,7 +159,6 @@ export class Catalog {
       const deadlineMs = this.runtime.deadline(OPERATION_TIMEOUT_MS);
       await this.group.propose(finishDeletionCommand(BigInt(id)), deadlineMs);
     }
-    this.beingDestroyed.delete(id);
   }
 
   private rows(prefix: Buffer): TableRow[] {

@@ -230,7 +230,8 @@ export class Group<Result> implements HostedGroup {
           `group ${this.id}: ${results.length} results for ${entries.length} entries`,
         );
       }
-      if (entry.type !== EntryType.Normal) {
+      // After a restart the stored configuration may be ahead of the state: it has these already.
+      if (entry.type !== EntryType.Normal && entry.index > this.log.confStateIndex()) {
         const confState = this.node.applyConfChange(confChangeFromEntry(entry));
         sink.confChanged(this.id, entry.index, confState);
       }

@@ -29,6 +29,12 @@ const FINAL: ReadonlySet<HostErrorCode> = new Set([
   HostErrorCode.TooLarge,
 ]);
 
+const OUTCOME_UNKNOWN: ReadonlySet<HostErrorCode> = new Set([
+  HostErrorCode.GroupClosed,
+  HostErrorCode.Timeout,
+  HostErrorCode.Closed,
+]);
+
 export class HostError extends Error {
   readonly retryable: boolean;
 
@@ -44,6 +50,6 @@ export class HostError extends Error {
 
   /** True when the proposal may still take effect. */
   get outcomeUnknown(): boolean {
-    return this.code === HostErrorCode.Timeout || this.code === HostErrorCode.Closed;
+    return OUTCOME_UNKNOWN.has(this.code);
   }
 }

@@ -10,7 +10,7 @@
  * A failed log write is final: nothing after it is acknowledged, `onFatal` is told once.
  */
 import type { ConfState, LogIndex, Message, NodeId, Term } from '../core/index.js';
-import type { LogBatch, LogStore } from '../log-store/index.js';
+import { LogStoreError, type LogBatch, type LogStore } from '../log-store/index.js';
 import { Group, type GroupSink, type HostedGroup } from './group.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import { DEFAULT_HOST_OPTIONS, type HostOptions } from './options.js';
@@ -50,6 +50,8 @@ export class Host implements GroupSink {
   private batchSync = false;
   private whenDurable: Durable[] = [];
   private turnDue = false;
+  /** The log has too much to write already: the batch gathers until that is on disk. */
+  private stalled = false;
   private closed = false;
   private turns = 0;
   private batches = 0;
@@ -78,6 +80,7 @@ export class Host implements GroupSink {
   ): Group<Result> {
     if (this.closed) throw new HostError(HostErrorCode.Closed, 'the node is stopping');
     if (this.groups.has(id)) throw new Error(`group ${id} runs already`);
+    this.handOverBatch();
     const log = this.ports.store.group(id);
     const node = recoverGroup(id, log, machine.appliedIndex, peers, this.options, this.ports);
     const nonce = Math.floor(this.ports.random() * NONCE_LIMIT);
@@ -101,6 +104,7 @@ export class Host implements GroupSink {
   /** Drops the log of a group that does not run; durable when the promise settles. */
   async forgetGroup(id: GroupId): Promise<void> {
     if (this.groups.has(id)) throw new Error(`group ${id} still runs`);
+    this.handOverBatch();
     const batch = this.ports.store.batch();
     batch.removeGroup(id);
     await this.ports.store.write(batch, { sync: true });
@@ -110,12 +114,14 @@ export class Host implements GroupSink {
   tick(): void {
     if (this.closed) return;
     const nowMs = this.ports.scheduler.nowMs();
-    for (const group of this.groups.values()) group.tick(nowMs);
+    this.orFail(() => {
+      for (const group of this.groups.values()) group.tick(nowMs);
+    });
   }
 
   /** A message from a peer. One for a group that does not run here is dropped. */
   receive(id: GroupId, message: Message): void {
-    this.groups.get(id)?.deliver(message);
+    this.orFail(() => this.groups.get(id)?.deliver(message));
   }
 
   /**
@@ -168,6 +174,8 @@ export class Host implements GroupSink {
   }
 
   private readonly wake = (group: HostedGroup): void => {
+    // A group that was stopped while it worked has nothing to say any more.
+    if (this.groups.get(group.id) !== group) return;
     this.woken.add(group);
     this.scheduleTurn();
   };
@@ -182,14 +190,29 @@ export class Host implements GroupSink {
     this.turnDue = false;
     if (this.closed) return;
     this.turns++;
-    try {
+    this.orFail(() => {
       this.collectWoken();
       this.flush();
       this.applyWithinBudget();
+    });
+  };
+
+  /** Whatever escapes from a group's code is a broken invariant: the node stops. */
+  private orFail(work: () => void): void {
+    try {
+      work();
     } catch (error) {
       this.fail(error);
     }
-  };
+  }
+
+  /** What a stopped group left in the batch comes before anything else is done with its log. */
+  private handOverBatch(): void {
+    if (!this.batch.isEmpty) this.flush();
+    if (this.stalled || !this.batch.isEmpty) {
+      throw new HostError(HostErrorCode.Busy, 'system is too busy try again later');
+    }
+  }
 
   private collectWoken(): void {
     const woken = this.woken;
@@ -201,7 +224,7 @@ export class Host implements GroupSink {
   }
 
   private flush(): void {
-    if (this.batch.isEmpty && this.whenDurable.length === 0) return;
+    if (this.stalled || (this.batch.isEmpty && this.whenDurable.length === 0)) return;
     const work = this.whenDurable;
     const sync = this.batchSync;
     this.whenDurable = [];
@@ -209,7 +232,25 @@ export class Host implements GroupSink {
     this.batches++;
     // Responses wait even when nothing new was written: what they speak of may still be on its way.
     this.ports.store.write(this.batch, { sync: sync || work.length > 0 }).then(
-      () => this.durable(work),
+      () => this.orFail(() => this.durable(work)),
+      (error: unknown) => {
+        if (isBusy(error)) this.stall(work, sync);
+        else this.fail(error);
+      },
+    );
+  }
+
+  /** Nothing was taken over: the batch, and who waits for it, go once the log has caught up. */
+  private stall(work: readonly Durable[], sync: boolean): void {
+    this.whenDurable = [...work, ...this.whenDurable];
+    this.batchSync ||= sync;
+    if (this.stalled) return;
+    this.stalled = true;
+    this.ports.store.write(this.ports.store.batch(), { sync: true }).then(
+      () => {
+        this.stalled = false;
+        this.scheduleTurn();
+      },
       (error: unknown) => this.fail(error),
     );
   }
@@ -256,4 +297,8 @@ export class Host implements GroupSink {
     this.woken.clear();
     this.applying.clear();
   }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof LogStoreError && error.code === 'busy';
 }

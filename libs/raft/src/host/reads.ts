@@ -97,10 +97,11 @@ export class Reads {
     this.earliestDeadlineMs = Infinity;
     this.asked = this.keepLiving(this.asked, nowMs);
     this.confirming = this.keepLiving(this.confirming, nowMs);
-    this.applying = this.applying.map(({ index, reads }) => ({
+    const applying = this.applying.map(({ index, reads }) => ({
       index,
       reads: this.keepLiving(reads, nowMs),
     }));
+    this.applying = applying.filter(({ reads }) => reads.length > 0);
   }
 
   failAll(code: HostErrorCode, message: string): void {

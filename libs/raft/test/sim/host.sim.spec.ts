@@ -116,7 +116,7 @@ class Simulation {
   private readonly network: UnreliableNetwork;
   private readonly nodes = new Map<NodeId, HostNode>();
   private readonly running = new Set<Promise<void>>();
-  private failure: unknown;
+  private failure: Error | undefined;
   private writes = 0;
   restarts = 0;
 
@@ -145,11 +145,13 @@ class Simulation {
   private ask(): void {
     const node = this.nodes.get(this.pickPeer());
     const groupId = this.random.chance(0.5) ? 1 : 2;
-    const work = this.random.chance(0.5) ? this.write : this.read;
+    const isWrite = this.random.chance(0.5);
     if (!node) return;
-    const running = work.call(this, node, groupId).catch((error: unknown) => {
+    const work = isWrite ? this.write(node, groupId) : this.read(node, groupId);
+    const running = work.catch((error: unknown) => {
       // Refused, timed out or aborted: whatever became of it, nothing was promised.
-      if (!(error instanceof HostError)) this.failure ??= error;
+      if (error instanceof HostError) return;
+      this.failure ??= error instanceof Error ? error : new Error(String(error));
     });
     this.running.add(running);
     void running.then(() => this.running.delete(running));
@@ -201,7 +203,8 @@ class Simulation {
 
   private async open(id: NodeId, before?: HostNode, files?: HostNode['files']): Promise<void> {
     const node = await HostNode.open(this.network, id, OPTIONS, files);
-    node.files.syncGate = () => pause(this.random.chance(0.2) ? this.random.below(8) : 0);
+    const turnsMax = this.random.chance(0.5) ? 2 : 20;
+    node.files.syncGate = () => pause(this.random.below(turnsMax));
     for (const groupId of GROUPS) {
       const machine = new RegisterMachine(this.checker(groupId));
       const old = before?.machines.get(groupId);
