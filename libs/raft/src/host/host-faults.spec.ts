@@ -1,14 +1,12 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { HostNode, Network, TextMachine, stateOf, text } from '../../test/support/hosts.js';
+import { ConfChangeType, EntryType, MessageType, type Entry } from '../core/index.js';
 import {
-  ConfChangeType,
-  EntryType,
+  ConfChangeTransition,
   encodeConfChange,
   encodeConfChangeV2,
-  newMessage,
-  MessageType,
-  type Entry,
-} from '../core/index.js';
+} from '../core/confchange/types.js';
+import { newMessage } from '../core/message.js';
 import { LogStoreError } from '../log-store/index.js';
 import type { CommittedEntry } from './ports.js';
 
@@ -143,12 +141,11 @@ describe('a restart', () => {
     const node = await HostNode.open(network, 1);
     const batch = node.store.batch();
     const joint = { ...voters(1), votersOutgoing: [1, 2] };
-    const enterJoint = {
-      transition: 'joint-explicit' as const,
+    const data = encodeConfChangeV2({
+      transition: ConfChangeTransition.JointExplicit,
       changes: [{ type: ConfChangeType.RemoveNode, nodeId: 2 }],
       context: new Uint8Array(0),
-    };
-    const data = encodeConfChangeV2(enterJoint as never);
+    });
     batch.appendEntries(7, [
       addNode(1, 1),
       addNode(2, 2),
