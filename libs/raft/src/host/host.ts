@@ -125,8 +125,8 @@ export class Host implements GroupSink {
   }
 
   /**
-   * Says that entries up to `applied - entriesKept` of every group are no longer needed. What is
-   * applied up to there must be durable in the state machines before this is called.
+   * Says that entries up to the given index of each group are no longer needed. What is applied up
+   * to there must be durable in the state machines before this is called.
    */
   async compact(appliedDurably: ReadonlyMap<GroupId, LogIndex>): Promise<void> {
     const batch = this.ports.store.batch();
