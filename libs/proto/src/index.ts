@@ -6,6 +6,8 @@
  * 64-bit integers are bigint here and become numbers one layer further in.
  */
 export * as flotillaV1 from './generated/flotilla/v1/catalog.js';
+export * as clusterV1 from './generated/flotilla/cluster/v1/cluster.js';
+export * as peerV1 from './generated/flotilla/peer/v1/peer.js';
 export * as maintenanceV1 from './generated/maintenance/v1/maintenance.js';
 export * as mvccV1 from './generated/mvcc/v1/mvcc.js';
 export * as regattaV1 from './generated/regatta/v1/regatta.js';

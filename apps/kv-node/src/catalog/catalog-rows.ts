@@ -54,7 +54,8 @@ export function nextTableId(sequence: Uint8Array | undefined): bigint {
 
 /** The row of a new table. Its id is new in all history, so it can be the epoch too. */
 export function newRow(name: string, id: bigint): TableRow {
-  return { id, name, epoch: id, state: flotillaV1.TableRow_State.ACTIVE };
+  const state = flotillaV1.TableRow_State.ACTIVE;
+  return flotillaV1.TableRow.fromPartial({ id, name, epoch: id, state });
 }
 
 /**

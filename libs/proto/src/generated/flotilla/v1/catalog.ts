@@ -21,6 +21,14 @@ export interface TableRow {
   /** Changes whenever the history of the table starts anew. */
   epoch: bigint;
   state: TableRow_State;
+  /** Nodes that hold, or are to hold, a replica. */
+  replicas: bigint[];
+  /** Nodes that founded the Raft group; they start its log with each other. */
+  founders: bigint[];
+  /** Nodes that held a replica before `replicas` was changed; empty once the change is done. */
+  movingFrom: bigint[];
+  /** Node that should lead the group while it can; one of `replicas`. */
+  preferredLeader: bigint;
 }
 
 export const TableRow_State = {
@@ -38,8 +46,47 @@ export namespace TableRow_State {
   export type UNRECOGNIZED = typeof TableRow_State.UNRECOGNIZED;
 }
 
+/** One node of the cluster. Rows of removed nodes stay: an id is never used twice. */
+export interface NodeRow {
+  id: bigint;
+  name: string;
+  /** Where other nodes reach it, host:port. */
+  raftAddress: string;
+  /** Where clients reach it. */
+  clientUrl: string;
+  /** Made once with the data folder; tells a node from another one that was given its id. */
+  identity: string;
+  state: NodeRow_State;
+  /** Node that leaves as soon as this one is active; 0 for none. */
+  replaces: bigint;
+}
+
+export const NodeRow_State = {
+  /** JOINING - Announced, not caught up yet: gets no replicas of tables. */
+  JOINING: 0,
+  ACTIVE: 1,
+  /** DRAINED - Stays a member, but its replicas move away. */
+  DRAINED: 2,
+  /** LEAVING - Its replicas move away, then it stops being a member. */
+  LEAVING: 3,
+  /** REMOVED - Not a member any more. */
+  REMOVED: 4,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type NodeRow_State = typeof NodeRow_State[keyof typeof NodeRow_State];
+
+export namespace NodeRow_State {
+  export type JOINING = typeof NodeRow_State.JOINING;
+  export type ACTIVE = typeof NodeRow_State.ACTIVE;
+  export type DRAINED = typeof NodeRow_State.DRAINED;
+  export type LEAVING = typeof NodeRow_State.LEAVING;
+  export type REMOVED = typeof NodeRow_State.REMOVED;
+  export type UNRECOGNIZED = typeof NodeRow_State.UNRECOGNIZED;
+}
+
 function createBaseTableRow(): TableRow {
-  return { id: 0n, name: "", epoch: 0n, state: 0 };
+  return { id: 0n, name: "", epoch: 0n, state: 0, replicas: [], founders: [], movingFrom: [], preferredLeader: 0n };
 }
 
 export const TableRow: MessageFns<TableRow> = {
@@ -61,6 +108,42 @@ export const TableRow: MessageFns<TableRow> = {
     }
     if (message.state !== 0) {
       writer.uint32(32).int32(message.state);
+    }
+    if (message.replicas.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.replicas) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field replicas of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.founders.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.founders) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field founders of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.movingFrom.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.movingFrom) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field movingFrom of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.preferredLeader !== 0n) {
+      if (BigInt.asUintN(64, message.preferredLeader) !== message.preferredLeader) {
+        throw new globalThis.Error("value provided for field message.preferredLeader of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.preferredLeader);
     }
     return writer;
   },
@@ -110,6 +193,68 @@ export const TableRow: MessageFns<TableRow> = {
             message.state = reader.int32() as any;
             continue;
           }
+          case 5: {
+            if (tag === 40) {
+              message.replicas.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.replicas.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag === 48) {
+              message.founders.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.founders.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.movingFrom.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.movingFrom.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.preferredLeader = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -131,6 +276,145 @@ export const TableRow: MessageFns<TableRow> = {
     message.name = object.name ?? "";
     message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
     message.state = object.state ?? 0;
+    message.replicas = object.replicas?.map((e) => BigInt(e)) || [];
+    message.founders = object.founders?.map((e) => BigInt(e)) || [];
+    message.movingFrom = object.movingFrom?.map((e) => BigInt(e)) || [];
+    message.preferredLeader = (object.preferredLeader !== undefined && object.preferredLeader !== null)
+      ? BigInt(object.preferredLeader)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseNodeRow(): NodeRow {
+  return { id: 0n, name: "", raftAddress: "", clientUrl: "", identity: "", state: 0, replaces: 0n };
+}
+
+export const NodeRow: MessageFns<NodeRow> = {
+  encode(message: NodeRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.raftAddress !== "") {
+      writer.uint32(26).string(message.raftAddress);
+    }
+    if (message.clientUrl !== "") {
+      writer.uint32(34).string(message.clientUrl);
+    }
+    if (message.identity !== "") {
+      writer.uint32(42).string(message.identity);
+    }
+    if (message.state !== 0) {
+      writer.uint32(48).int32(message.state);
+    }
+    if (message.replaces !== 0n) {
+      if (BigInt.asUintN(64, message.replaces) !== message.replaces) {
+        throw new globalThis.Error("value provided for field message.replaces of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.replaces);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.raftAddress = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.clientUrl = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.identity = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.replaces = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<NodeRow>): NodeRow {
+    return NodeRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodeRow>): NodeRow {
+    const message = createBaseNodeRow();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.name = object.name ?? "";
+    message.raftAddress = object.raftAddress ?? "";
+    message.clientUrl = object.clientUrl ?? "";
+    message.identity = object.identity ?? "";
+    message.state = object.state ?? 0;
+    message.replaces = (object.replaces !== undefined && object.replaces !== null) ? BigInt(object.replaces) : 0n;
     return message;
   },
 };
