@@ -21,6 +21,7 @@ const NO_PEERS: PeerSender = {
   send: (group, message) => {
     throw new Error(`group ${group}: no way to send to node ${message.to}`);
   },
+  quiesce: () => undefined,
 };
 
 export class NodeRuntime {

@@ -15,7 +15,9 @@ import { broadcastHeartbeatWith } from './replication.js';
 import { MessageType, NONE, type LogIndex, type Message } from './types.js';
 
 export function handleReadIndex(raft: Raft, request: Message): void {
-  if (raft.tracker.isSingleton()) {
+  const isOwn = request.from === NONE || request.from === raft.id;
+  // The driver of an only voter looks after its own reads; a learner that asks knows nothing of it.
+  if (raft.tracker.isSingleton() && (isOwn || hasCommittedInTerm(raft))) {
     answerRead(raft, request, raft.log.committed);
     return;
   }

@@ -11,24 +11,39 @@ import {
   EntryType,
   LOCAL_APPEND_THREAD,
   LOCAL_APPLY_THREAD,
+  MessageType,
   NONE,
   RaftError,
-  type StateType,
+  StorageError,
   confChangeFromEntry,
+  type ConfChange,
+  type ConfChangeV2,
   type ConfState,
   type Entry,
   type LogIndex,
   type Message,
   type NodeId,
   type RawNode,
+  type SnapshotMetadata,
   type Term,
 } from '../core/index.js';
+import { newMessage } from '../core/message.js';
 import type { GroupLog } from '../log-store/index.js';
+import {
+  groupStatus,
+  memberProgress,
+  type GroupStatus,
+  type MemberProgress,
+} from './group-status.js';
+import { Haste, hasteTicks } from './haste.js';
+import { mayFollowToSleep, whomToTell } from './hibernation.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import type { HostOptions } from './options.js';
 import type { CommittedEntry, GroupId, ProposalOutcome, StateMachine } from './ports.js';
 import { Proposals } from './proposals.js';
 import { Reads } from './reads.js';
+import { SnapshotSends } from './snapshot-sends.js';
+import { Waits } from './waits.js';
 
 /** Where a group's output goes during one turn. */
 export interface GroupSink {
@@ -37,6 +52,16 @@ export interface GroupSink {
   send(group: GroupId, message: Message): void;
   /** A membership change was applied: the configuration belongs into the log. */
   confChanged(group: GroupId, index: LogIndex, confState: ConfState): void;
+}
+
+/** What a group asks of its host between turns. */
+export interface GroupSignals {
+  /** There is something to collect. */
+  wake(group: HostedGroup): void;
+  /** The group wants ticks, or does without them. */
+  clock(group: HostedGroup, runs: boolean): void;
+  quiesce(to: NodeId, group: GroupId, term: Term, index: LogIndex): void;
+  isAlive(node: NodeId): boolean;
 }
 
 /** What the host knows of a group without knowing what its results are. */
@@ -49,26 +74,32 @@ export interface HostedGroup {
   collect(sink: GroupSink): void;
   applyNext(sink: GroupSink): number;
   deliver(message: Message): void;
+  installSnapshot(metadata: SnapshotMetadata): boolean;
+  takeOver(metadata: SnapshotMetadata): void;
+  quiesce(from: NodeId, term: Term, index: LogIndex): void;
+  nodeLost(node: NodeId): void;
+  nodeFound(node: NodeId): void;
+  unreachable(node: NodeId): void;
+  snapshotProgressed(to: NodeId): void;
+  snapshotEnded(to: NodeId, outcome: 'finish' | 'failure'): void;
   close(code: HostErrorCode, message: string): void;
 }
 
-export interface GroupStatus {
-  readonly role: StateType;
-  readonly term: Term;
-  /** The leader of this term as far as this replica knows; 0 if it knows none. */
-  readonly leader: NodeId;
-  readonly commitIndex: LogIndex;
-  readonly appliedIndex: LogIndex;
-  readonly lastIndex: LogIndex;
-}
-
 const EMPTY = new Uint8Array(0);
+const NOT_READY = 'request dropped as the shard is not ready';
+const SNAPSHOT_MESSAGE = newMessage(MessageType.Snap, NONE);
 
 export class Group<Result> implements HostedGroup {
   private readonly proposals: Proposals<Result>;
   private readonly reads: Reads;
+  private readonly leaderWaits: Waits;
+  private readonly appliedWaits: Waits;
+  private readonly snapshots: SnapshotSends;
+  private readonly haste = new Haste();
   private applyQueue: Message[] = [];
   private ticksSinceRound = 0;
+  private idleTicks = 0;
+  private asleep = false;
   private campaignsAtOnce = true;
   private closed: { code: HostErrorCode; message: string } | undefined;
 
@@ -78,11 +109,15 @@ export class Group<Result> implements HostedGroup {
     readonly log: GroupLog,
     private readonly machine: StateMachine<Result>,
     private readonly options: HostOptions,
-    private readonly wake: (group: HostedGroup) => void,
+    private readonly signals: GroupSignals,
     nonce: number,
   ) {
     this.proposals = new Proposals(options.proposalsMax);
     this.reads = new Reads(options.readsMax, nonce);
+    this.leaderWaits = new Waits(options.waitersMax);
+    this.appliedWaits = new Waits(options.waitersMax);
+    this.snapshots = new SnapshotSends(options.snapshotIdleTicks);
+    log.setSnapshotProvider(() => ({ data: EMPTY, metadata: this.snapshotMetadata() }));
   }
 
   get appliedIndex(): LogIndex {
@@ -97,16 +132,39 @@ export class Group<Result> implements HostedGroup {
     return this.node.isLeader();
   }
 
+  /** Whether the group has stopped its clock. */
+  get isAsleep(): boolean {
+    return this.asleep;
+  }
+
   status(): GroupStatus {
-    const { raft } = this.node;
-    return {
-      role: raft.state,
-      term: raft.term,
-      leader: raft.lead,
-      commitIndex: raft.log.committed,
-      appliedIndex: this.machine.appliedIndex,
-      lastIndex: raft.log.lastIndex(),
-    };
+    return groupStatus(this.node, this.machine.appliedIndex);
+  }
+
+  /** Who belongs to the group, as far as it is applied here. */
+  confState(): ConfState {
+    return this.node.raft.tracker.confState();
+  }
+
+  /** What the leader knows of each member; empty on any other replica. */
+  progress(): ReadonlyMap<NodeId, MemberProgress> {
+    return memberProgress(this.node);
+  }
+
+  /** True for a voter; a learner may be far behind, and one that just joined knows nothing. */
+  get isVoter(): boolean {
+    const { tracker, id } = this.node.raft;
+    return tracker.config.voters[0].has(id) || tracker.config.voters[1].has(id);
+  }
+
+  /** What the state as it is now would be a snapshot of. Throws StorageError before any state. */
+  snapshotMetadata(): SnapshotMetadata {
+    const index = this.machine.appliedIndex;
+    if (index === 0) {
+      const message = `group ${this.id} has applied nothing yet`;
+      throw new StorageError('snapshot-temporarily-unavailable', message);
+    }
+    return { index, term: this.node.raft.log.termOrZero(index), confState: this.confState() };
   }
 
   /**
@@ -123,27 +181,76 @@ export class Group<Result> implements HostedGroup {
       if (!(error instanceof RaftError)) throw error;
       return Promise.reject(busy(error));
     }
-    this.wake(this);
-    const { raft } = this.node;
-    return this.proposals.wait(raft.log.lastIndex(), raft.term, deadlineMs);
+    return this.waitForLast(deadlineMs);
+  }
+
+  /**
+   * Proposes a change of membership; settles once an entry is applied in its place. The core puts an
+   * empty entry there if the change does not fit the configuration: look at `confState()`.
+   */
+  proposeConfChange(
+    change: ConfChange | ConfChangeV2,
+    deadlineMs: number,
+  ): Promise<ProposalOutcome<Result>> {
+    const refusal = this.refusal(0);
+    if (refusal) return Promise.reject(refusal);
+    try {
+      this.node.proposeConfChange(change);
+    } catch (error) {
+      if (!(error instanceof RaftError)) throw error;
+      return Promise.reject(busy(error));
+    }
+    return this.waitForLast(deadlineMs);
+  }
+
+  /** Hands leadership to `to`, if this replica leads; given up after an election timeout. */
+  transferLeader(to: NodeId): void {
+    if (this.closed || !this.isLeader) return;
+    this.node.transferLeader(to);
+    this.work();
+  }
+
+  /** Tries to become leader after `ticks`, without waiting for a timeout. */
+  campaignSoon(ticks: number): void {
+    if (this.closed || this.isLeader) return;
+    this.haste.begin(ticks);
+    this.work();
+  }
+
+  /** Settles with the leader once this replica knows one. Rejects with HostError not-ready. */
+  leaderKnown(deadlineMs: number): Promise<NodeId> {
+    if (this.closed) return Promise.reject(new HostError(this.closed.code, this.closed.message));
+    const { lead } = this.node.raft;
+    return lead === NONE ? this.leaderWaits.until(1, deadlineMs) : Promise.resolve(lead);
+  }
+
+  /** Settles once the state here holds everything up to `index`. Rejects with HostError timeout. */
+  applied(index: LogIndex, deadlineMs: number): Promise<number> {
+    if (this.closed) return Promise.reject(new HostError(this.closed.code, this.closed.message));
+    const { appliedIndex } = this.machine;
+    if (appliedIndex >= index) return Promise.resolve(appliedIndex);
+    return this.appliedWaits.until(index, deadlineMs);
   }
 
   /** Settles once a read of the local state reflects every write acknowledged before this call. */
   readBarrier(deadlineMs: number): Promise<void> {
     if (this.closed) return Promise.reject(new HostError(this.closed.code, this.closed.message));
     if (this.reads.isFull) return Promise.reject(busy());
-    this.wake(this);
+    this.work();
     return this.reads.ask(deadlineMs);
   }
 
   tick(nowMs: number): void {
     this.proposals.expire(nowMs);
     this.reads.expire(nowMs);
+    this.leaderWaits.expire(nowMs, HostErrorCode.NotReady, NOT_READY);
+    this.appliedWaits.expire(nowMs, HostErrorCode.Timeout, 'timeout');
     this.retryReads();
-    // The only voter of a group that leads it has nobody to hear from: time changes nothing.
-    if (this.isOnlyVoter && this.isLeader) return;
+    for (const to of this.snapshots.tick()) this.node.reportSnapshot(to, 'failure');
+    if (this.haste.tick()) this.hurry();
     this.node.tick();
-    if (this.node.hasReady()) this.wake(this);
+    if (this.node.hasReady()) this.signals.wake(this);
+    if (++this.idleTicks >= this.options.hibernateTicks) this.tryToSleep();
   }
 
   /** Hands everything the core wants done to the sink; apply work is kept for `applyNext`. */
@@ -155,29 +262,103 @@ export class Group<Result> implements HostedGroup {
       for (const message of ready.messages) this.route(message, sink);
     }
     if (!this.hasApplyWork) this.reads.applied(this.machine.appliedIndex);
+    const { lead } = this.node.raft;
+    if (lead === NONE) return;
+    this.haste.end();
+    this.leaderWaits.reached(lead);
   }
 
   /** Applies one portion of committed entries, tells those who waited, returns how many. */
   applyNext(sink: GroupSink): number {
     const message = this.applyQueue.shift();
     if (!message) return 0;
-    this.applyEntries(message.entries, sink);
+    this.applyEntries(this.notInState(message.entries), sink);
     for (const response of message.responses) this.node.step(response);
     this.reads.applied(this.machine.appliedIndex);
+    this.appliedWaits.reached(this.machine.appliedIndex);
     this.campaignIfAlone();
-    if (this.node.hasReady()) this.wake(this);
+    if (this.node.hasReady()) this.signals.wake(this);
     return message.entries.length;
   }
 
   /** A message from a peer, or the answer of the local log. */
   deliver(message: Message): void {
     if (this.closed) return;
-    try {
-      this.node.step(message);
-    } catch (error) {
-      if (!(error instanceof RaftError)) throw error;
+    this.step(message);
+    // The small talk of an idle group is no work; everything else is.
+    if (isSmallTalk(message) && !this.asleep) this.signals.wake(this);
+    else this.work();
+  }
+
+  /**
+   * The state of a snapshot lies ready in the machine: the log may take it over. False if that is no
+   * longer wanted: the group got there by itself, or is not led by anybody now.
+   */
+  installSnapshot(metadata: SnapshotMetadata): boolean {
+    const { raft } = this.node;
+    if (this.closed || raft.lead === NONE || this.isLeader) return false;
+    // Everything in a snapshot is committed, so whoever leads now has it too, and hears of it.
+    this.step({
+      ...SNAPSHOT_MESSAGE,
+      to: raft.id,
+      from: raft.lead,
+      term: raft.term,
+      snapshot: { data: EMPTY, metadata },
+    });
+    this.work();
+    return raft.log.unstable.snapshot?.metadata === metadata;
+  }
+
+  /** The log has taken the snapshot: so does the state. What waited in between is gone. */
+  takeOver(metadata: SnapshotMetadata): void {
+    const { slots } = this.machine;
+    if (slots?.staged()?.index !== metadata.index) {
+      throw new Error(`group ${this.id}: no state lies ready for snapshot ${metadata.index}`);
     }
-    this.wake(this);
+    slots.install();
+    this.proposals.failThrough(metadata.index);
+    this.reads.applied(metadata.index);
+    this.appliedWaits.reached(metadata.index);
+  }
+
+  /** The leader has stopped its clock; so does this replica, if it has everything. */
+  quiesce(from: NodeId, term: Term, index: LogIndex): void {
+    if (this.closed || !this.isIdle) return;
+    if (mayFollowToSleep(this.node, from, term, index)) this.sleep();
+  }
+
+  /** A node is gone: nobody counts on it, and if it led, somebody else takes over soon. */
+  nodeLost(node: NodeId): void {
+    const { raft } = this.node;
+    if (this.closed || !raft.tracker.progress.has(node)) return;
+    if (raft.lead === node) {
+      this.node.forgetLeader();
+      const voters = raft.tracker.voterNodes().filter((id) => this.signals.isAlive(id));
+      if (this.isVoter) this.haste.begin(hasteTicks(this.id, raft.id, voters));
+    }
+    this.work();
+  }
+
+  /** A node is back: a leader looks what it lacks, at once. */
+  nodeFound(node: NodeId): void {
+    if (this.closed || !this.node.raft.tracker.progress.has(node)) return;
+    this.work();
+  }
+
+  unreachable(node: NodeId): void {
+    if (this.closed || !this.isLeader) return;
+    this.node.reportUnreachable(node);
+  }
+
+  snapshotProgressed(to: NodeId): void {
+    this.snapshots.progressed(to);
+  }
+
+  snapshotEnded(to: NodeId, outcome: 'finish' | 'failure'): void {
+    this.snapshots.ended(to);
+    if (this.closed || !this.isLeader) return;
+    this.node.reportSnapshot(to, outcome);
+    this.work();
   }
 
   close(code: HostErrorCode, message: string): void {
@@ -186,6 +367,8 @@ export class Group<Result> implements HostedGroup {
     this.applyQueue = [];
     this.proposals.failAll(code, message);
     this.reads.failAll(code, message);
+    this.leaderWaits.failAll(code, message);
+    this.appliedWaits.failAll(code, message);
   }
 
   /** An only voter need not wait for an election timeout: nobody else can lead. */
@@ -198,6 +381,71 @@ export class Group<Result> implements HostedGroup {
     if (!this.isLeader) this.node.campaign();
   }
 
+  private waitForLast(deadlineMs: number): Promise<ProposalOutcome<Result>> {
+    this.work();
+    const { raft } = this.node;
+    return this.proposals.wait(raft.log.lastIndex(), raft.term, deadlineMs);
+  }
+
+  /** There is something to do: the group is awake, and this turn looks at it. */
+  private work(): void {
+    this.idleTicks = 0;
+    if (this.asleep) {
+      this.asleep = false;
+      this.signals.clock(this, true);
+    }
+    this.signals.wake(this);
+  }
+
+  private get isIdle(): boolean {
+    return (
+      this.proposals.size === 0 &&
+      this.reads.isEmpty &&
+      this.leaderWaits.isEmpty &&
+      this.appliedWaits.isEmpty &&
+      !this.haste.isOn &&
+      !this.hasApplyWork &&
+      !this.node.hasReady()
+    );
+  }
+
+  private tryToSleep(): void {
+    if (!this.isIdle) return;
+    // The only voter of a group that leads it has nobody to hear from: time changes nothing.
+    const { raft } = this.node;
+    const tell = whomToTell(this.node, this.machine.appliedIndex, (id) => this.signals.isAlive(id));
+    if (!tell) return;
+    for (const to of tell) this.signals.quiesce(to, this.id, raft.term, raft.log.lastIndex());
+    this.sleep();
+  }
+
+  private sleep(): void {
+    if (this.asleep) return;
+    this.asleep = true;
+    this.signals.clock(this, false);
+  }
+
+  private hurry(): void {
+    if (this.isLeader || this.node.raft.lead !== NONE) this.haste.end();
+    else this.node.campaign();
+  }
+
+  private step(message: Message): void {
+    try {
+      this.node.step(message);
+    } catch (error) {
+      if (!(error instanceof RaftError)) throw error;
+    }
+  }
+
+  /** A snapshot may have brought entries that were on their way to be applied. */
+  private notInState(entries: readonly Entry[]): readonly Entry[] {
+    const { appliedIndex } = this.machine;
+    const first = entries[0];
+    if (first === undefined || first.index > appliedIndex) return entries;
+    return entries.filter(({ index }) => index > appliedIndex);
+  }
+
   private get isOnlyVoter(): boolean {
     const { tracker, id } = this.node.raft;
     return tracker.isSingleton() && tracker.config.voters[0].has(id);
@@ -208,16 +456,17 @@ export class Group<Result> implements HostedGroup {
     if (bytes > this.options.uncommittedBytesMax) {
       return new HostError(HostErrorCode.TooLarge, 'payload is too big');
     }
-    if (!this.isLeader) {
-      return new HostError(HostErrorCode.NotReady, 'request dropped as the shard is not ready');
-    }
+    if (!this.isLeader) return new HostError(HostErrorCode.NotReady, NOT_READY);
     return this.proposals.isFull ? busy() : undefined;
   }
 
   private route(message: Message, sink: GroupSink): void {
     if (message.to === LOCAL_APPEND_THREAD) sink.append(this, message);
     else if (message.to === LOCAL_APPLY_THREAD) this.applyQueue.push(message);
-    else sink.send(this.id, message);
+    else {
+      if (message.type === MessageType.Snap) this.snapshots.announced(message.to);
+      sink.send(this.id, message);
+    }
   }
 
   private applyEntries(entries: readonly Entry[], sink: GroupSink): void {
@@ -257,16 +506,22 @@ export class Group<Result> implements HostedGroup {
   }
 
   private retryReads(): void {
-    if (this.reads.wantsRound) this.wake(this);
+    if (this.reads.wantsRound) this.signals.wake(this);
     if (!this.reads.isConfirming || ++this.ticksSinceRound < this.options.readRetryTicks) return;
     this.ticksSinceRound = 0;
     if (this.mayAskReads()) this.node.readIndex(this.reads.retryRound());
-    this.wake(this);
+    this.signals.wake(this);
   }
 }
 
 function asCommitted(entry: Entry): CommittedEntry {
   return { index: entry.index, data: entry.type === EntryType.Normal ? entry.data : EMPTY };
+}
+
+/** Heartbeats and their answers, unless they carry a read. */
+function isSmallTalk({ type, context }: Message): boolean {
+  const isHeartbeat = type === MessageType.Heartbeat || type === MessageType.HeartbeatResp;
+  return isHeartbeat && (context === undefined || context.length === 0);
 }
 
 function busy(cause?: unknown): HostError {

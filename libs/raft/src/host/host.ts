@@ -9,18 +9,29 @@
  *
  * A failed log write is final: nothing after it is acknowledged, `onFatal` is told once.
  */
-import type { ConfState, LogIndex, Message, NodeId, Term } from '../core/index.js';
+import {
+  MessageType,
+  NONE,
+  type ConfState,
+  type LogIndex,
+  type Message,
+  type NodeId,
+  type SnapshotMetadata,
+  type Term,
+} from '../core/index.js';
 import { LogStoreError, type LogBatch, type LogStore } from '../log-store/index.js';
-import { Group, type GroupSink, type HostedGroup } from './group.js';
+import { Group, type GroupSignals, type GroupSink, type HostedGroup } from './group.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import { DEFAULT_HOST_OPTIONS, type HostOptions } from './options.js';
-import type { GroupId, PeerSender, Scheduler, StateMachine } from './ports.js';
-import { recoverGroup } from './recovery.js';
+import type { GroupId, PeerSender, Scheduler, SnapshotFetcher, StateMachine } from './ports.js';
+import { completeInstall, recoverGroup } from './recovery.js';
 
 export interface HostPorts {
   readonly store: LogStore;
   readonly scheduler: Scheduler;
   readonly peers: PeerSender;
+  /** Without it a replica that needs a snapshot stays behind. */
+  readonly snapshots?: SnapshotFetcher;
   /** Source of election timeouts and read rounds: a number in [0, 1). */
   readonly random: () => number;
   /** Told once when the node can no longer keep its promises; it has to be stopped. */
@@ -29,6 +40,8 @@ export interface HostPorts {
 
 export interface HostStats {
   readonly groups: number;
+  /** Groups whose clock runs. */
+  readonly awake: number;
   readonly turns: number;
   readonly batches: number;
   readonly appliedEntries: number;
@@ -43,6 +56,8 @@ const NONCE_LIMIT = 2 ** 32;
 
 export class Host implements GroupSink {
   private readonly groups = new Map<GroupId, HostedGroup>();
+  private readonly ticking = new Set<HostedGroup>();
+  private readonly lost = new Set<NodeId>();
   private readonly options: HostOptions;
   private woken = new Set<HostedGroup>();
   private applying = new Set<HostedGroup>();
@@ -71,7 +86,8 @@ export class Host implements GroupSink {
 
   /**
    * Starts a group from what its log and its state machine hold; `peers` found it if its log is
-   * empty. Throws when log and state contradict each other.
+   * empty, and without any the replica waits to be told by a leader. Throws when log and state
+   * contradict each other.
    */
   startGroup<Result>(
     id: GroupId,
@@ -82,10 +98,12 @@ export class Host implements GroupSink {
     if (this.groups.has(id)) throw new Error(`group ${id} runs already`);
     this.handOverBatch();
     const log = this.ports.store.group(id);
+    this.finishInstall(id, machine);
     const node = recoverGroup(id, log, machine.appliedIndex, peers, this.options, this.ports);
     const nonce = Math.floor(this.ports.random() * NONCE_LIMIT);
-    const group = new Group(id, node, log, machine, this.options, this.wake, nonce);
+    const group = new Group(id, node, log, machine, this.options, this.signals, nonce);
     this.groups.set(id, group);
+    this.ticking.add(group);
     group.campaignIfAlone();
     this.wake(group);
     return group;
@@ -97,31 +115,90 @@ export class Host implements GroupSink {
     if (!group) return;
     group.close(HostErrorCode.GroupClosed, 'raft shard already closed');
     this.groups.delete(id);
+    this.ticking.delete(group);
     this.woken.delete(group);
     this.applying.delete(group);
   }
 
-  /** Drops the log of a group that does not run; durable when the promise settles. */
-  async forgetGroup(id: GroupId): Promise<void> {
+  /**
+   * Drops the log of a group that does not run; durable when the promise settles. A replica that may
+   * come back one day keeps term and vote, so that it never votes twice: `keepVote`.
+   */
+  async forgetGroup(id: GroupId, options: { readonly keepVote?: boolean } = {}): Promise<void> {
     if (this.groups.has(id)) throw new Error(`group ${id} still runs`);
     this.handOverBatch();
     const batch = this.ports.store.batch();
+    const { term, vote } = this.ports.store.group(id).initialState().hardState;
     batch.removeGroup(id);
+    if (options.keepVote === true && term > 0) batch.setHardState(id, { term, vote, commit: 0 });
     await this.ports.store.write(batch, { sync: true });
   }
 
-  /** One tick of the protocol's clock for every group. */
+  /**
+   * One tick of the protocol's clock for every group that is awake. A loop that stalled gives one
+   * tick when it goes on, never those it missed, so that a stall starts no elections.
+   */
   tick(): void {
     if (this.closed) return;
     const nowMs = this.ports.scheduler.nowMs();
     this.orFail(() => {
-      for (const group of this.groups.values()) group.tick(nowMs);
+      for (const group of this.ticking) group.tick(nowMs);
     });
   }
 
   /** A message from a peer. One for a group that does not run here is dropped. */
   receive(id: GroupId, message: Message): void {
-    this.orFail(() => this.groups.get(id)?.deliver(message));
+    const group = this.groups.get(id);
+    if (!group) return;
+    if (message.type !== MessageType.Snap) this.orFail(() => group.deliver(message));
+    else if (message.snapshot) {
+      // The state is fetched first; then the log and the state take it over together.
+      this.ports.snapshots?.wanted(id, message.from, message.snapshot.metadata);
+    }
+  }
+
+  /** A leader says that it stops its clock for a group. */
+  receiveQuiesce(id: GroupId, from: NodeId, term: Term, index: LogIndex): void {
+    this.orFail(() => this.groups.get(id)?.quiesce(from, term, index));
+  }
+
+  /**
+   * The state of a snapshot lies ready in the group's machine (`SnapshotSlots.staged`): log and state
+   * take it over. False if it is not wanted any more; what was staged is the caller's to discard.
+   */
+  installSnapshot(id: GroupId, metadata: SnapshotMetadata): boolean {
+    return this.groups.get(id)?.installSnapshot(metadata) ?? false;
+  }
+
+  /** Nothing is heard of a node: its groups look for other leaders, and sleep without it. */
+  nodeLost(node: NodeId): void {
+    if (this.closed || this.lost.has(node)) return;
+    this.lost.add(node);
+    this.orFail(() => {
+      for (const group of this.groups.values()) group.nodeLost(node);
+    });
+  }
+
+  nodeFound(node: NodeId): void {
+    if (this.closed || !this.lost.delete(node)) return;
+    this.orFail(() => {
+      for (const group of this.groups.values()) group.nodeFound(node);
+    });
+  }
+
+  /** A message to `node` was dropped on the way. */
+  unreachable(id: GroupId, node: NodeId): void {
+    this.orFail(() => this.groups.get(id)?.unreachable(node));
+  }
+
+  /** A part of the snapshot for `to` was fetched. */
+  snapshotProgressed(id: GroupId, to: NodeId): void {
+    this.groups.get(id)?.snapshotProgressed(to);
+  }
+
+  /** The snapshot for `to` was fetched as a whole, or will not be. */
+  snapshotEnded(id: GroupId, to: NodeId, outcome: 'finish' | 'failure'): void {
+    this.orFail(() => this.groups.get(id)?.snapshotEnded(to, outcome));
   }
 
   /**
@@ -140,7 +217,8 @@ export class Host implements GroupSink {
 
   stats(): HostStats {
     const { turns, batches, appliedEntries } = this;
-    return { groups: this.groups.size, turns, batches, appliedEntries };
+    const awake = this.ticking.size;
+    return { groups: this.groups.size, awake, turns, batches, appliedEntries };
   }
 
   /** Stops all groups; whoever waits is told. The log store is its owner's to close. */
@@ -150,7 +228,12 @@ export class Host implements GroupSink {
 
   /** GroupSink: work for the log joins the batch of this turn. */
   append(group: HostedGroup, message: Message): void {
-    if (message.snapshot) throw new Error(`group ${group.id}: a snapshot needs an installer`);
+    if (message.snapshot) {
+      const { metadata } = message.snapshot;
+      this.batch.installSnapshot(group.id, metadata);
+      this.batchSync = true;
+      group.takeOver(metadata);
+    }
     if (message.entries.length > 0) this.batch.appendEntries(group.id, message.entries);
     if (message.term !== 0) {
       const { term, vote, commit } = message;
@@ -178,6 +261,16 @@ export class Host implements GroupSink {
     if (this.groups.get(group.id) !== group) return;
     this.woken.add(group);
     this.scheduleTurn();
+  };
+
+  private readonly signals: GroupSignals = {
+    wake: this.wake,
+    clock: (group, runs) => {
+      if (!runs) this.ticking.delete(group);
+      else if (this.groups.get(group.id) === group) this.ticking.add(group);
+    },
+    quiesce: (to, group, term, index) => this.ports.peers.quiesce(to, group, term, index),
+    isAlive: (node) => !this.lost.has(node),
   };
 
   private scheduleTurn(): void {
@@ -212,6 +305,23 @@ export class Host implements GroupSink {
     if (this.stalled || !this.batch.isEmpty) {
       throw new HostError(HostErrorCode.Busy, 'system is too busy try again later');
     }
+  }
+
+  /** A crash in the middle of taking a snapshot over: the half that is missing is made up for. */
+  private finishInstall(id: GroupId, machine: StateMachine<unknown>): void {
+    const log = this.ports.store.group(id);
+    const metadata = completeInstall(log, machine);
+    if (!metadata) return;
+    const { term, vote } = log.initialState().hardState;
+    const newer = metadata.term > term;
+    this.batch.installSnapshot(id, metadata);
+    this.batch.setHardState(id, {
+      term: newer ? metadata.term : term,
+      vote: newer ? NONE : vote,
+      commit: metadata.index,
+    });
+    this.batchSync = true;
+    this.handOverBatch();
   }
 
   private collectWoken(): void {
@@ -294,6 +404,7 @@ export class Host implements GroupSink {
     this.closed = true;
     for (const group of this.groups.values()) group.close(code, message);
     this.groups.clear();
+    this.ticking.clear();
     this.woken.clear();
     this.applying.clear();
   }

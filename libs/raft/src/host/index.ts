@@ -1,5 +1,6 @@
 /** Many Raft groups on one loop. */
-export { Group, type GroupStatus } from './group.js';
+export { Group } from './group.js';
+export type { GroupStatus, MemberProgress } from './group-status.js';
 export { HostError, HostErrorCode } from './host-error.js';
 export { Host, type HostPorts, type HostStats } from './host.js';
 export { DEFAULT_HOST_OPTIONS, type HostOptions } from './options.js';
@@ -8,5 +9,7 @@ export type {
   PeerSender,
   ProposalOutcome,
   Scheduler,
+  SnapshotFetcher,
+  SnapshotSlots,
   StateMachine,
 } from './ports.js';

@@ -22,6 +22,12 @@ export interface HostOptions {
   readonly readsMax: number;
   /** Ticks until a read round without an answer is asked again. */
   readonly readRetryTicks: number;
+  /** Ticks without work after which a leader whose followers have everything stops its clock. */
+  readonly hibernateTicks: number;
+  /** Ticks without progress after which a snapshot that was announced counts as failed. */
+  readonly snapshotIdleTicks: number;
+  /** Callers of one group that may wait for a leader or an applied index. */
+  readonly waitersMax: number;
 }
 
 export const DEFAULT_HOST_OPTIONS: Omit<HostOptions, 'nodeId'> = {
@@ -35,4 +41,7 @@ export const DEFAULT_HOST_OPTIONS: Omit<HostOptions, 'nodeId'> = {
   proposalsMax: 65_536,
   readsMax: 65_536,
   readRetryTicks: 10,
+  hibernateTicks: 60,
+  snapshotIdleTicks: 300,
+  waitersMax: 65_536,
 };

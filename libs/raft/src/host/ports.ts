@@ -3,7 +3,7 @@
  * state machines that committed entries are applied to. All of them are ports, so that a whole
  * cluster runs in one process under a seed.
  */
-import type { LogIndex, Message, Term } from '../core/types.js';
+import type { LogIndex, Message, NodeId, SnapshotMetadata, Term } from '../core/types.js';
 
 /** Number of a Raft group on a node; its log and its messages carry it. */
 export type GroupId = number;
@@ -18,6 +18,14 @@ export interface Scheduler {
 /** Hands messages to other nodes; may lose, delay and reorder them, never change them. */
 export interface PeerSender {
   send(group: GroupId, message: Message): void;
+  /** Tells a follower that the leader's log ends at `index`, all committed, and its clock stops. */
+  quiesce(to: NodeId, group: GroupId, term: Term, index: LogIndex): void;
+}
+
+/** Gets the state a replica lacks; see `Host.installSnapshot`. */
+export interface SnapshotFetcher {
+  /** `from` announced a snapshot of a group; asked again while nothing has come of it. */
+  wanted(group: GroupId, from: NodeId, metadata: SnapshotMetadata): void;
 }
 
 /** A committed entry as a state machine sees it; `data` is empty when it only moves the index. */
@@ -36,6 +44,21 @@ export interface StateMachine<Result> {
    * broken invariant and stops the node.
    */
   apply(entries: readonly CommittedEntry[]): readonly Result[];
+  /** What makes the machine able to take a whole state over; without it a snapshot is refused. */
+  readonly slots?: SnapshotSlots;
+}
+
+/**
+ * Two places for a state: the one in use, and one that a snapshot is gathered in. What is said of
+ * them survives a crash as far as the engine was synced.
+ */
+export interface SnapshotSlots {
+  /** The snapshot that lies ready, whole and durable; undefined if there is none. */
+  staged(): SnapshotMetadata | undefined;
+  /** The snapshot the state in use began as; undefined if it began empty. */
+  installed(): SnapshotMetadata | undefined;
+  /** Makes the staged state the one in use, in one step. Its index becomes `appliedIndex`. */
+  install(): void;
 }
 
 /** How a proposal ended, told exactly once. */

@@ -75,6 +75,15 @@ export class Proposals<Result> {
     }
   }
 
+  /** Entries up to `index` came with a snapshot: nobody here will ever know what became of each. */
+  failThrough(index: LogIndex): void {
+    let first = this.queue[this.head];
+    while (first && first.index <= index) {
+      this.fail(first, HostErrorCode.Timeout, 'timeout');
+      first = this.queue[++this.head];
+    }
+  }
+
   failAll(code: HostErrorCode, message: string): void {
     for (let at = this.head; at < this.queue.length; at++) {
       const waiting = this.queue[at];

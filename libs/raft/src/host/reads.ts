@@ -37,6 +37,10 @@ export class Reads {
     private readonly nonce: number,
   ) {}
 
+  get isEmpty(): boolean {
+    return this.waiting === 0;
+  }
+
   get isFull(): boolean {
     return this.waiting >= this.readsMax;
   }

@@ -3,7 +3,8 @@
  *
  * The state machine may be ahead of what the log says is committed (commit indexes are written
  * lazily), and ahead of the stored configuration; both are made good here. A log that ends before
- * the applied index lost entries: that is refused, never repaired.
+ * the applied index lost entries: that is refused, never repaired. A crash in the middle of taking a
+ * snapshot over is finished by `completeInstall` before.
  */
 import {
   EMPTY_HARD_STATE,
@@ -14,11 +15,35 @@ import {
   type HardState,
   type LogIndex,
   type NodeId,
+  type SnapshotMetadata,
   type Storage,
 } from '../core/index.js';
 import type { GroupLog } from '../log-store/index.js';
 import type { HostOptions } from './options.js';
-import type { GroupId } from './ports.js';
+import type { GroupId, StateMachine } from './ports.js';
+
+/**
+ * Finishes what a crash cut short between the two halves of taking a snapshot over: the engine uses
+ * the new state, or the log begins after it, but not both yet. Returns what the log still has to be
+ * given, undefined if nothing.
+ */
+export function completeInstall(
+  log: GroupLog,
+  machine: StateMachine<unknown>,
+): SnapshotMetadata | undefined {
+  const { slots } = machine;
+  if (!slots) return undefined;
+  const staged = slots.staged();
+  if (staged && staged.index > machine.appliedIndex && staged.index === log.firstIndex() - 1) {
+    slots.install();
+    return undefined;
+  }
+  const installed = slots.installed();
+  if (installed?.index !== machine.appliedIndex) return undefined;
+  const { index, term } = installed;
+  if (index < log.firstIndex() - 1) return undefined;
+  return index > log.lastIndex() || log.term(index) !== term ? installed : undefined;
+}
 
 /** Throws when log and state contradict each other. `peers` found the group if its log is empty. */
 export function recoverGroup(
@@ -58,8 +83,9 @@ export function recoverGroup(
     disableProposalForwarding: true,
     stepDownOnRemoval: true,
   });
-  if (isFresh(log)) node.bootstrap(peers.map((peer) => ({ id: peer })));
-  else replayConfChanges(node, log, applied);
+  if (!isFresh(log)) replayConfChanges(node, log, applied);
+  // A replica that joins later begins with nothing: its leader tells it who belongs to the group.
+  else if (peers.length > 0) node.bootstrap(peers.map((peer) => ({ id: peer })));
   return node;
 }
 

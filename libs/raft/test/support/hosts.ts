@@ -52,6 +52,11 @@ export class Network {
     setImmediate(() => this.nodes.get(message.to)?.host.receive(group, message));
   }
 
+  quiesce(from: NodeId, to: NodeId, group: number, term: number, index: number): void {
+    if (this.cut.has(`${from}>${to}`)) return;
+    setImmediate(() => this.nodes.get(to)?.host.receiveQuiesce(group, from, term, index));
+  }
+
   /** Lets everything that is under way come to rest. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < SETTLE_TURNS; turn++) await new Promise(setImmediate);
@@ -94,7 +99,10 @@ export class HostNode {
       {
         store,
         scheduler: { nowMs: () => network.nowMs, defer: (task) => void setImmediate(task) },
-        peers: { send: (group, message) => network.send(group, message) },
+        peers: {
+          send: (group, message) => network.send(group, message),
+          quiesce: (to, group, term, index) => network.quiesce(id, to, group, term, index),
+        },
         // Fixed and different on every node: elections are repeatable and do not collide.
         random: () => (draws = (draws * 48_271) % 2_147_483_647) / 2_147_483_647,
         onFatal: (error) => fatal.push(error),
