@@ -19,6 +19,8 @@ import {
   GrpcStrategy,
   linkGrpcHealth,
   type GrpcServerMetrics,
+  type HealthRegistry,
+  type LoadedConfig,
   type Logger,
   NestLogger,
 } from '@flotilla/platform';
@@ -26,16 +28,19 @@ import { descriptorSet } from '@flotilla/proto';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { register } from 'prom-client';
-import { AppModule, type AppParts } from './app.module.js';
+import { AppModule } from './app.module.js';
+import { CLUSTER_CHANGES_SERVICE } from './cluster/cluster-changes.controller.js';
+import { type KvNodeConfig } from './config/kv-node-config.js';
 import { CONTROLLER_METHODS } from './grpc-methods.js';
-import { KvService } from './kv/kv.service.js';
 import { exposeNodeMetrics, type MetricSources } from './node/node-metrics.js';
 import { TABLES_SERVICE } from './tables/tables.controller.js';
 
 /** Connections are asked to come again after this long, so that clients find new nodes. */
 const CONNECTION_AGE_MAX_MS = 60_000;
 
-export interface ApiParts extends AppParts, MetricSources {
+export interface ApiParts extends MetricSources {
+  readonly loaded: LoadedConfig<KvNodeConfig>;
+  readonly health: HealthRegistry;
   readonly logger: Logger;
 }
 
@@ -52,7 +57,8 @@ export class ApiServers {
       connectionAgeMaxMs: CONNECTION_AGE_MAX_MS,
     });
     this.server.authorize(TABLES_SERVICE, bearerAuth(tables.token));
-    new KvService(parts.runtime, parts.tables).register(this.server);
+    this.server.authorize(CLUSTER_CHANGES_SERVICE, bearerAuth(tables.token));
+    parts.cluster.kv.register(this.server);
   }
 
   async start(): Promise<{ readonly apiAddress: string; readonly restAddress: string }> {
@@ -77,9 +83,10 @@ export class ApiServers {
   }
 
   private async createApp(): Promise<NestFastifyApplication> {
-    const { rest } = this.parts.loaded.config;
+    const { loaded, health, cluster } = this.parts;
+    const { rest } = loaded.config;
     const app = await NestFactory.create<NestFastifyApplication>(
-      AppModule.forRoot(this.parts),
+      AppModule.forRoot({ loaded, health, cluster }),
       new FastifyAdapter({ requestTimeout: rest.readTimeoutMs }),
       { logger: new NestLogger(this.parts.logger.child('nest')), abortOnError: false },
     );

@@ -12,8 +12,14 @@ import {
 } from '@flotilla/platform';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { Catalog } from './catalog/catalog.service.js';
+import { ClusterChangesController } from './cluster/cluster-changes.controller.js';
+import { ClusterChanges } from './cluster/cluster-changes.js';
 import { ClusterController } from './cluster/cluster.controller.js';
+import { ClusterOperator } from './cluster/cluster-operator.js';
+import { ClusterView } from './cluster/cluster-view.js';
+import { type NodeCluster } from './cluster/node-cluster.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
+import { TableAdmin } from './tables/table-admin.js';
 import { TableRegistry } from './tables/table-registry.js';
 import { TablesController } from './tables/tables.controller.js';
 import { VERSION } from './version.js';
@@ -21,13 +27,14 @@ import { VERSION } from './version.js';
 export interface AppParts {
   readonly loaded: LoadedConfig<KvNodeConfig>;
   readonly health: HealthRegistry;
-  readonly catalog: Catalog;
-  readonly tables: TableRegistry;
+  readonly cluster: NodeCluster;
 }
 
 @Module({})
 export class AppModule {
-  static forRoot({ loaded, health, catalog, tables }: AppParts): DynamicModule {
+  static forRoot(parts: AppParts): DynamicModule {
+    const { loaded, health, cluster } = parts;
+    const { catalog, tables, admin, view, operator } = cluster;
     const { enabled } = loaded.config.tables;
     return {
       module: AppModule,
@@ -36,10 +43,18 @@ export class AppModule {
         PlatformHealthModule.forRoot(health),
         PlatformMetricsModule.forRoot({ service: 'kv-node', version: VERSION }),
       ],
-      controllers: [ClusterController, ...(enabled ? [TablesController] : [])],
+      controllers: [
+        ClusterController,
+        ClusterChangesController,
+        ...(enabled ? [TablesController] : []),
+      ],
       providers: [
         { provide: Catalog, useValue: catalog },
         { provide: TableRegistry, useValue: tables },
+        { provide: TableAdmin, useValue: admin },
+        { provide: ClusterView, useValue: view },
+        { provide: ClusterOperator, useValue: operator },
+        { provide: ClusterChanges, useValue: new ClusterChanges(catalog) },
       ],
     };
   }

@@ -2,7 +2,8 @@
  * The methods that Nest controllers of this app may serve, with their paths and codecs.
  */
 import { grpcControllerMethod, type GrpcControllerMethods } from '@flotilla/platform';
-import { regattaV1 as v1 } from '@flotilla/proto';
+import { clusterV1, regattaV1 as v1 } from '@flotilla/proto';
+import { CLUSTER_CHANGES, CLUSTER_CHANGES_SERVICE } from './cluster/cluster-changes.controller.js';
 
 const unary = 'unary';
 
@@ -39,6 +40,50 @@ export const CONTROLLER_METHODS: GrpcControllerMethods = {
       unary,
       v1.StatusRequest,
       v1.StatusResponse,
+    ),
+  },
+  [CLUSTER_CHANGES]: {
+    ListNodes: grpcControllerMethod(
+      `/${CLUSTER_CHANGES_SERVICE}/ListNodes`,
+      unary,
+      clusterV1.ListNodesRequest,
+      clusterV1.ListNodesResponse,
+    ),
+    ListPlacements: grpcControllerMethod(
+      `/${CLUSTER_CHANGES_SERVICE}/ListPlacements`,
+      unary,
+      clusterV1.ListPlacementsRequest,
+      clusterV1.ListPlacementsResponse,
+    ),
+    AddNode: grpcControllerMethod(
+      `/${CLUSTER_CHANGES_SERVICE}/AddNode`,
+      unary,
+      clusterV1.AddNodeRequest,
+      clusterV1.AddNodeResponse,
+    ),
+    RemoveNode: grpcControllerMethod(
+      `/${CLUSTER_CHANGES_SERVICE}/RemoveNode`,
+      unary,
+      clusterV1.RemoveNodeRequest,
+      clusterV1.RemoveNodeResponse,
+    ),
+    DrainNode: grpcControllerMethod(
+      `/${CLUSTER_CHANGES_SERVICE}/DrainNode`,
+      unary,
+      clusterV1.DrainNodeRequest,
+      clusterV1.DrainNodeResponse,
+    ),
+    Rebalance: grpcControllerMethod(
+      `/${CLUSTER_CHANGES_SERVICE}/Rebalance`,
+      unary,
+      clusterV1.RebalanceRequest,
+      clusterV1.RebalanceResponse,
+    ),
+    TransferLeader: grpcControllerMethod(
+      `/${CLUSTER_CHANGES_SERVICE}/TransferLeader`,
+      unary,
+      clusterV1.TransferLeaderRequest,
+      clusterV1.TransferLeaderResponse,
     ),
   },
 };

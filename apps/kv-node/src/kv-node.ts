@@ -1,32 +1,43 @@
 /**
  * One kv-node, put together: what it is made of, and in which order that starts and stops.
  *
- *   storage -> raft host -> catalog and tables -> upkeep -> controllers -> gRPC -> REST
+ *   storage -> raft host, catalog, tables -> peers -> upkeep -> gRPC and REST -> member of the cluster
  *
- * Nothing is served before everything below it runs; stopping goes the other way, so that calls
- * end before what they use is closed.
+ * Clients are served as soon as they can be told something, and the node is ready once it has heard
+ * of the catalog. Stopping goes the other way: leadership goes first, calls end before what they use
+ * is closed.
  */
 import { HealthRegistry, Lifecycle, type LoadedConfig, type Logger } from '@flotilla/platform';
 import { ApiServers } from './api-servers.js';
-import { Catalog } from './catalog/catalog.service.js';
+import { NodeDirectory } from './catalog/node-directory.js';
+import { NodeCluster } from './cluster/node-cluster.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
 import { HistoryKeeper } from './node/history-keeper.js';
-import { LogKeeper, type KeptGroup } from './node/log-keeper.js';
-import { NodeRuntime } from './node/node-runtime.js';
+import { LogKeeper } from './node/log-keeper.js';
+import { nodeIdentity } from './node/node-identity.js';
+import { NodeRuntime, SCHEDULER } from './node/node-runtime.js';
 import { closeNodeStorage, openNodeStorage, type NodeStorage } from './node/node-storage.js';
-import { TableRegistry } from './tables/table-registry.js';
+import { PeerSide } from './peers/peer-side.js';
+import { SnapshotHub } from './snapshots/snapshot-hub.js';
 
 /** Where the node serves, for the log and for whoever started it. */
 export interface ServedAddresses {
   readonly apiAddress: string;
   readonly restAddress: string;
+  readonly peerAddress: string;
   readonly dataDir: string;
 }
 
-/** How long all tables together may take to become usable at a start. */
-const START_TIMEOUT_MS = 60_000;
+/** How long the catalog may have no majority at a start before the process gives up. */
+const JOIN_TIMEOUT_MS = 10 * 60_000;
+/** How long the groups that run here may take to find leaders before the node says it is ready. */
+const TABLES_LED_TIMEOUT_MS = 10_000;
+const WAITING_LOG_MS = 10_000;
 /** Running calls may take this long when the node stops. */
 const DRAIN_MS = 10_000;
+/** Leadership may take this long to go elsewhere when the node stops. */
+const HAND_OVER_MS = 5_000;
+const PEERS_GRACE_MS = 500;
 
 export class KvNode {
   readonly lifecycle: Lifecycle;
@@ -34,17 +45,21 @@ export class KvNode {
   private readonly config: KvNodeConfig;
   private storage: NodeStorage | undefined;
   private runtime: NodeRuntime | undefined;
-  private tables: TableRegistry | undefined;
-  private catalog: Catalog | undefined;
+  private hub: SnapshotHub | undefined;
+  private peers: PeerSide | undefined;
+  private cluster: NodeCluster | undefined;
   private keeper: LogKeeper | undefined;
   private history: HistoryKeeper | undefined;
   private api: ApiServers | undefined;
+  private peerAddress = '';
   private served: ServedAddresses | undefined;
 
   constructor(
     private readonly loaded: LoadedConfig<KvNodeConfig>,
     private readonly logger: Logger,
     private readonly onFatal: (error: unknown) => void,
+    /** The cluster says that this node is none of its own; the process is to end. */
+    private readonly onStranger: (reason: string) => void,
   ) {
     this.config = loaded.config;
     this.health = new HealthRegistry(logger.child('health'));
@@ -57,12 +72,18 @@ export class KvNode {
       .add({
         name: 'raft',
         start: () => this.startRaft(),
-        stop: () => this.runtime?.stop(),
+        stop: async () => {
+          this.runtime?.stop();
+          await this.hub?.close();
+        },
       })
       .add({
-        name: 'tables',
-        start: () => this.startTables(),
-        stop: () => this.catalog?.stop(),
+        name: 'peers',
+        start: async () => {
+          this.peerAddress = await required(this.peers).start();
+          required(this.runtime).start();
+        },
+        stop: () => this.peers?.close(PEERS_GRACE_MS),
       })
       .add({
         name: 'log-keeper',
@@ -78,6 +99,11 @@ export class KvNode {
         name: 'api',
         start: () => this.serve(),
         stop: (deadlineMs) => this.stopServing(deadlineMs),
+      })
+      .add({
+        name: 'cluster',
+        start: () => this.join(),
+        stop: (deadlineMs) => this.leave(deadlineMs),
       });
   }
 
@@ -100,30 +126,62 @@ export class KvNode {
   }
 
   private startRaft(): void {
-    this.runtime = new NodeRuntime(this.config, required(this.storage), this.onFatal);
-    this.runtime.start();
-  }
-
-  private async startTables(): Promise<void> {
-    const { engine } = required(this.storage);
-    const runtime = required(this.runtime);
-    const peers = [...this.config.raft.members().keys()];
-    this.tables = new TableRegistry(runtime, engine, peers);
-    this.catalog = new Catalog(runtime, engine, this.tables, peers, (error) =>
-      this.logger.error({ err: error }, 'a deleted table could not be cleaned away'),
+    const { config, onFatal, onStranger } = this;
+    const { raft, memberlist } = config;
+    const storage = required(this.storage);
+    const { clusterName } = memberlist;
+    const identity = nodeIdentity(raft.nodeHostDir, raft.nodeId, clusterName);
+    const clusterId = () => this.cluster?.catalog.state.clusterId ?? '';
+    const directory = new NodeDirectory(raft.nodeId, raft.members());
+    this.peers = new PeerSide({
+      own: {
+        clusterName,
+        nodeId: raft.nodeId,
+        identity,
+        get clusterId() {
+          return clusterId();
+        },
+      },
+      directory,
+      config: raft,
+      logger: this.logger.child('peers'),
+      onStranger,
+    });
+    const { network } = this.peers;
+    this.hub = new SnapshotHub(
+      storage.engine,
+      network,
+      this.logger.child('snapshots'),
+      SCHEDULER.nowMs,
     );
-    await this.catalog.start(START_TIMEOUT_MS);
-    for (const name of this.config.tables.names) await this.catalog.create(name);
-    for (const name of this.config.tables.delete) await this.catalog.delete(name);
-    this.logger.info({ tables: this.catalog.list().length }, 'tables are usable');
+    this.runtime = new NodeRuntime(config, storage, {
+      peers: network,
+      snapshots: this.hub,
+      onFatal,
+      onTick: () => network.tick(),
+    });
+    this.peers.attach(this.runtime.host, this.hub);
+    this.cluster = new NodeCluster({
+      config,
+      identity,
+      storage,
+      runtime: this.runtime,
+      peers: this.peers,
+      directory,
+      logger: this.logger.child('cluster'),
+      onFatal,
+      onStranger,
+    });
   }
 
   private startKeeper(): void {
+    const { catalog, tables } = required(this.cluster);
     this.keeper = new LogKeeper(
       this.config,
       required(this.storage),
       required(this.runtime),
-      () => this.keptGroups(),
+      () => [catalog.group, ...Array.from(tables.all(), ({ group }) => group)],
+      (node) => required(this.peers).network.isAlive(node),
       this.logger.child('log-keeper'),
       this.onFatal,
     );
@@ -131,50 +189,67 @@ export class KvNode {
   }
 
   private startHistoryKeeper(): void {
-    const machines = () => [
-      required(this.catalog).table.machine,
-      ...[...required(this.tables).all()].map(({ machine }) => machine),
-    ];
+    const { catalog, tables } = required(this.cluster);
+    const machines = () => [catalog.machine, ...Array.from(tables.all(), ({ machine }) => machine)];
     this.history = new HistoryKeeper(machines, this.onFatal);
     this.history.start();
   }
 
-  private *keptGroups(): Iterable<KeptGroup> {
-    const tables = [required(this.catalog).table, ...required(this.tables).all()];
-    for (const { group } of tables) {
-      yield {
-        id: group.id,
-        appliedIndex: group.appliedIndex,
-        firstIndex: group.log.firstIndex(),
-      };
-    }
-  }
-
   private async serve(): Promise<void> {
-    const parts = {
+    this.registerChecks();
+    this.api = new ApiServers({
       loaded: this.loaded,
       logger: this.logger,
       health: this.health,
       storage: required(this.storage),
       runtime: required(this.runtime),
-      tables: required(this.tables),
-      catalog: required(this.catalog),
-    };
-    this.registerChecks(parts.catalog);
-    this.api = new ApiServers(parts);
-    this.served = { ...(await this.api.start()), dataDir: this.config.dataDir };
-    // Known before anybody is told that the node serves, not at the next look of the watch.
-    await this.health.run('readiness');
+      cluster: required(this.cluster),
+      peers: required(this.peers),
+    });
+    const addresses = await this.api.start();
+    const { dataDir } = this.config;
+    this.served = { ...addresses, peerAddress: this.peerAddress, dataDir };
     this.health.watch();
   }
 
-  /** Ready means: the catalog has a leader here, and so does every table. */
-  private registerChecks(catalog: Catalog): void {
+  private async join(): Promise<void> {
+    const cluster = required(this.cluster);
+    const waiting = setInterval(
+      () => this.logger.warn({}, 'waiting for a majority of the nodes that hold the catalog'),
+      WAITING_LOG_MS,
+    );
+    try {
+      await cluster.join(JOIN_TIMEOUT_MS);
+    } finally {
+      clearInterval(waiting);
+    }
+    await cluster.tablesLed(TABLES_LED_TIMEOUT_MS);
+    for (const name of this.config.tables.names) await cluster.admin.create(name);
+    for (const name of this.config.tables.delete) await cluster.admin.delete(name);
+    const { state } = cluster.catalog;
+    const fields = { tables: state.tables.size, here: cluster.tables.size };
+    this.logger.info(fields, 'the node is a member of its cluster');
+    // Known before anybody is told that the node serves, not at the next look of the watch.
+    await this.health.run('readiness');
+  }
+
+  /** Others lead, then nothing more is begun here. */
+  private async leave(deadlineMs: number): Promise<void> {
+    const { leadership } = required(this.cluster);
+    const { left } = await leadership.handOverAll(Math.min(deadlineMs / 2, HAND_OVER_MS));
+    if (left > 0) this.logger.warn({ groups: left }, 'stops while it leads groups');
+    await this.cluster?.stop();
+  }
+
+  /** Ready means: the catalog has a leader, and so does every table that runs here. */
+  private registerChecks(): void {
     this.health.register({
       name: 'raft',
       kind: 'readiness',
       check: () => {
-        for (const { group } of [catalog.table, ...required(this.tables).all()]) {
+        const { catalog, tables } = required(this.cluster);
+        const groups = [catalog.group, ...Array.from(tables.all(), ({ group }) => group)];
+        for (const group of groups) {
           if (group.status().leader === 0) throw new Error(`group ${group.id} has no leader`);
         }
       },

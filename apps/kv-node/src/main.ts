@@ -14,10 +14,18 @@ const loaded = loadConfigOrExit(kvNodeSchema(VERSION));
 const { config } = loaded;
 const logger = createLogger({ service: 'kv-node', level: config.logLevel, pretty: config.devMode });
 
-const node = new KvNode(loaded, logger, (error) => {
-  logger.error({ err: error, fatal: true }, 'the node cannot keep its promises: ending at once');
-  process.exit(EXIT_CODES.crashed);
-});
+const node = new KvNode(
+  loaded,
+  logger,
+  (error) => {
+    logger.error({ err: error, fatal: true }, 'the node cannot keep its promises: ending at once');
+    process.exit(EXIT_CODES.crashed);
+  },
+  (reason) => {
+    logger.error({ reason }, 'the cluster does not take this node: ending');
+    process.exit(EXIT_CODES.failed);
+  },
+);
 
 const app = await runApp({
   lifecycle: node.lifecycle,

@@ -24,6 +24,10 @@ export interface GrpcClientOptions {
   readonly receiveBytesMax?: number;
   /** Sent with every call. */
   readonly metadata?: MetadataEntries;
+  /** First pause before a broken connection is made again. Default 1 s. */
+  readonly reconnectMinMs?: number;
+  /** Longest such pause; it doubles each time. Default 2 min. */
+  readonly reconnectMaxMs?: number;
 }
 
 export interface CallOptions {

@@ -10,6 +10,9 @@ export { COMPACT_ROWS_DEFAULT } from './table/compaction.js';
 export type { Condition, ConditionOperator, ConditionTest } from './table/condition.js';
 export { toKeyValue } from './table/operations.js';
 export { encodedRowBytes } from './table/range-pages.js';
+export { listTableIds } from './table/slots.js';
+export { openStage, type TableStage } from './table/table-stage.js';
+export { TableSnapshot, type TableSnapshotChunk } from './table/table-snapshot.js';
 export { TableError, type TableErrorCode } from './table/table-error.js';
 export {
   BATCH_BYTES_MAX,

@@ -2,20 +2,26 @@
  * How the catalog lies in its table: keys and values, and the transactions that change them.
  *
  *   sys/table-seq      last used table id, decimal
+ *   sys/cluster-id     made up once, when the cluster was founded
  *   table/<name>       TableRow of a table that is served
  *   deleting/<id>      TableRow of a deleted table whose data may still be on disk
+ *   node/<id>          NodeRow; stays when the node is removed
  *
- * Pure: in goes what was read, out comes the command to propose.
+ * Pure: in goes what was read, out comes the command to propose. Every change is conditional on the
+ * value it was made from.
  */
 import { flotillaV1, mvccV1 } from '@flotilla/proto';
 
 export type TableRow = flotillaV1.TableRow;
+export type NodeRow = flotillaV1.NodeRow;
 
 /** Raft group and key prefix of the catalog; tables never get an id below `FIRST_TABLE_ID`. */
 export const CATALOG_GROUP = 1000;
 export const FIRST_TABLE_ID = 10_001;
 
 export const SEQUENCE_KEY = Buffer.from('sys/table-seq');
+export const CLUSTER_ID_KEY = Buffer.from('sys/cluster-id');
+export const NODE_PREFIX = Buffer.from('node/');
 export const TABLE_PREFIX = Buffer.from('table/');
 export const DELETING_PREFIX = Buffer.from('deleting/');
 
@@ -39,6 +45,14 @@ export function prefixEnd(prefix: Buffer): Buffer {
   return end;
 }
 
+export function nodeKey(id: number): Buffer {
+  return Buffer.concat([NODE_PREFIX, Buffer.from(String(id))]);
+}
+
+export function encodeNode(row: NodeRow): Buffer {
+  return Buffer.from(flotillaV1.NodeRow.encode(row).finish());
+}
+
 export function encodeRow(row: TableRow): Buffer {
   return Buffer.from(flotillaV1.TableRow.encode(row).finish());
 }
@@ -53,9 +67,22 @@ export function nextTableId(sequence: Uint8Array | undefined): bigint {
 }
 
 /** The row of a new table. Its id is new in all history, so it can be the epoch too. */
-export function newRow(name: string, id: bigint): TableRow {
-  const state = flotillaV1.TableRow_State.ACTIVE;
-  return flotillaV1.TableRow.fromPartial({ id, name, epoch: id, state });
+export function newRow(
+  name: string,
+  id: bigint,
+  replicas: readonly number[],
+  preferredLeader: number,
+): TableRow {
+  return {
+    id,
+    name,
+    epoch: id,
+    state: flotillaV1.TableRow_State.ACTIVE,
+    replicas: replicas.map(BigInt),
+    founders: replicas.map(BigInt),
+    movingFrom: [],
+    preferredLeader: BigInt(preferredLeader),
+  };
 }
 
 /**
@@ -76,6 +103,17 @@ export function createCommand(
     : { command: txn(condition, [], puts), createdBy: false };
 }
 
+/** Replaces the value of a key if it still is `stored`; without `stored`, if there is none. */
+export function replaceCommand(
+  key: Buffer,
+  stored: Buffer | undefined,
+  value: Buffer,
+): { readonly command: Buffer; readonly doneBy: boolean } {
+  return stored
+    ? { command: txn(compare(key, stored), [put(key, value)], []), doneBy: true }
+    : { command: txn(compare(key, undefined), [], [put(key, value)]), doneBy: false };
+}
+
 /** Deletes the table if its row still is `stored`; a note of it stays until its data is gone. */
 export function deleteCommand(stored: Buffer): Buffer {
   const row = decodeRow(stored);
@@ -93,6 +131,16 @@ export function finishDeletionCommand(id: bigint): Buffer {
     type: mvccV1.Command_CommandType.DELETE,
     kv: { key: deletingKey(id), createRevision: 0n, modRevision: 0n, value: NO_BYTES },
   });
+}
+
+/** All keys that a command of the catalog may change. */
+export function touchedKeys(data: Uint8Array): Buffer[] {
+  const { kv, txn: transaction } = mvccV1.Command.decode(data);
+  const ops = [...(transaction?.success ?? []), ...(transaction?.failure ?? [])];
+  const keys = ops.flatMap(({ request }) =>
+    request === undefined || request.$case === 'requestRange' ? [] : [request.value.key],
+  );
+  return kv ? [...keys, kv.key] : keys;
 }
 
 function put(key: Buffer, value: Buffer): mvccV1.RequestOp {

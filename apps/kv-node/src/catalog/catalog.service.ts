@@ -1,174 +1,141 @@
 /**
- * Which tables there are, and the changes of that.
+ * The catalog: a Raft group of its own, on every node, that says which tables and nodes there are.
  *
- * In: create and delete from the API; the catalog group's applied entries. Out: the rows, and the
- * registry brought in line with them each time they change. A change is a compare and a write in one
- * entry; whoever loses the race reads again and tries again, within its deadline.
+ * In: conditional changes from any node, the group's applied entries. Out: `state`, which is brought
+ * in line in the same tick as an entry is applied, and `onChange`. A change is proposed to the
+ * group's leader, wherever that is, and is there to be seen on this node when the promise settles.
  */
 import { TableStateMachine, type ApplyResult, type Engine } from '@flotilla/mvcc';
-import { HostError, HostErrorCode, type Group } from '@flotilla/raft';
-import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
+import { type CommittedEntry, type Group } from '@flotilla/raft';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { TableMachine } from '../node/table-machine.js';
-import { type RunningTable, type TableRegistry } from '../tables/table-registry.js';
-import {
-  CATALOG_GROUP,
-  DELETING_PREFIX,
-  SEQUENCE_KEY,
-  TABLE_PREFIX,
-  createCommand,
-  decodeRow,
-  deleteCommand,
-  finishDeletionCommand,
-  newRow,
-  nextTableId,
-  prefixEnd,
-  tableKey,
-  type TableRow,
-} from './catalog-rows.js';
+import { CATALOG_GROUP, prefixEnd, replaceCommand, touchedKeys } from './catalog-rows.js';
+import { CatalogState, type CatalogChange } from './catalog-state.js';
 
-/** How often a lost race is tried again before the caller is told to come back. */
-const ATTEMPTS_MAX = 32;
-/** Pause before groups are started again after the log had too much to write. */
-const RETRY_MS = 100;
+/** How a conditional change ended. */
+export interface CatalogOutcome {
+  /** Which branch of the transaction was taken. */
+  readonly succeeded: boolean;
+  readonly index: number;
+}
 
-export type CreateOutcome =
-  | { readonly kind: 'created'; readonly table: RunningTable }
-  | { readonly kind: 'exists' }
-  | { readonly kind: 'contended' };
+/** Proposes a command to the catalog's leader, which is another node. */
+export type ProposeElsewhere = (command: Buffer, deadlineMs: number) => Promise<CatalogOutcome>;
 
-export type DeleteOutcome =
-  { readonly kind: 'deleted' } | { readonly kind: 'missing' } | { readonly kind: 'contended' };
+/** First key of a catalog, and the end of all keys that it uses. */
+const ALL_KEYS = { key: Buffer.from([1]), rangeEnd: prefixEnd(Buffer.from([0x7e])) };
 
 export class Catalog {
-  private readonly machine: TableStateMachine;
-  private readonly group: Group<ApplyResult>;
-  private cleaning: Promise<void> = Promise.resolve();
-  private readonly beingDestroyed = new Set<number>();
-  private stopped = false;
-  private retry: NodeJS.Timeout | undefined;
+  readonly state = new CatalogState();
+  readonly group: Group<ApplyResult>;
+  readonly machine: TableStateMachine;
+  private readonly listeners = new Set<(changes: readonly CatalogChange[]) => void>();
+  private proposeElsewhere: ProposeElsewhere | undefined;
 
+  /** `founders` found the group where its log is empty; none if this node joins. */
   constructor(
     private readonly runtime: NodeRuntime,
     engine: Engine,
-    private readonly registry: TableRegistry,
-    peers: readonly number[],
-    private readonly onCleaningError: (error: unknown) => void,
+    founders: readonly number[],
   ) {
     this.machine = new TableStateMachine({ engine, tableId: CATALOG_GROUP });
-    const machine = new TableMachine(this.machine, () => this.follow());
-    this.group = runtime.host.startGroup(CATALOG_GROUP, machine, peers);
+    const machine = new TableMachine(this.machine, {
+      applied: (entries) => this.follow(entries),
+      installed: () => this.reload(),
+    });
+    this.group = runtime.host.startGroup(CATALOG_GROUP, machine, founders);
+    runtime.snapshots.add(CATALOG_GROUP, this.machine, this.group);
+    this.reload();
   }
 
-  /** Settles once the catalog has a leader, all its tables run, and they can be used. */
-  async start(timeoutMs: number): Promise<void> {
-    const deadlineMs = this.runtime.deadline(timeoutMs);
-    await this.group.readBarrier(deadlineMs);
-    this.follow();
-    await Promise.all([...this.registry.all()].map((table) => table.group.readBarrier(deadlineMs)));
+  /** Where changes go while this node does not lead the catalog. */
+  useLeaderElsewhere(propose: ProposeElsewhere): void {
+    this.proposeElsewhere = propose;
   }
 
-  /** No more cleaning begins; what runs is waited for. */
-  async stop(): Promise<void> {
-    this.stopped = true;
-    clearTimeout(this.retry);
-    await this.cleaning;
+  /** Called with what each applied batch changed, in the tick it was applied. */
+  onChange(listener: (changes: readonly CatalogChange[]) => void): void {
+    this.listeners.add(listener);
   }
 
-  /** Rows of the tables that are served, by name. */
-  list(): TableRow[] {
-    return this.rows(TABLE_PREFIX);
+  get appliedIndex(): number {
+    return this.machine.state.appliedIndex;
   }
 
-  /** State of the catalog's own group, for status and log upkeep. */
-  get table(): { readonly group: Group<ApplyResult>; readonly machine: TableStateMachine } {
-    return { group: this.group, machine: this.machine };
+  /** Settles once `state` reflects every change that was acknowledged before. */
+  barrier(deadlineMs: number): Promise<void> {
+    return this.group.readBarrier(deadlineMs);
   }
 
-  /** The table can be written when this settles. Rejects with HostError. */
-  async create(name: string): Promise<CreateOutcome> {
-    const deadlineMs = this.runtime.deadline(OPERATION_TIMEOUT_MS);
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      await this.group.readBarrier(deadlineMs);
-      if (this.machine.get(tableKey(name))) return { kind: 'exists' };
-      const sequence = this.machine.get(SEQUENCE_KEY)?.value;
-      const row = newRow(name, nextTableId(sequence));
-      const { command, createdBy } = createCommand(row, sequence);
-      const { result } = await this.group.propose(command, deadlineMs);
-      if (result.succeeded === createdBy) return this.running(row, deadlineMs);
+  /**
+   * Proposes a command; `state` reflects it when this settles. Rejects with HostError; with
+   * `outcomeUnknown` it may still happen.
+   */
+  async propose(command: Buffer, deadlineMs: number): Promise<CatalogOutcome> {
+    if (this.group.isLeader || !this.proposeElsewhere) {
+      const { result, index } = await this.group.propose(command, deadlineMs);
+      return { succeeded: result.succeeded, index };
     }
-    return { kind: 'contended' };
+    const outcome = await this.proposeElsewhere(command, deadlineMs);
+    await this.group.applied(outcome.index, deadlineMs);
+    return outcome;
   }
 
-  /** The table is not served any more when this settles; its data goes in the background. */
-  async delete(name: string): Promise<DeleteOutcome> {
-    const deadlineMs = this.runtime.deadline(OPERATION_TIMEOUT_MS);
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      await this.group.readBarrier(deadlineMs);
-      const stored = this.machine.get(tableKey(name));
-      if (!stored) return { kind: 'missing' };
-      const { result } = await this.group.propose(deleteCommand(stored.value), deadlineMs);
-      if (result.succeeded) return { kind: 'deleted' };
+  /** Sets a key if it still has the value `stored`; says whether it did. */
+  async replace(
+    key: Buffer,
+    stored: Buffer | undefined,
+    value: Buffer,
+    deadlineMs: number,
+  ): Promise<boolean> {
+    const { command, doneBy } = replaceCommand(key, stored, value);
+    return (await this.propose(command, deadlineMs)).succeeded === doneBy;
+  }
+
+  private follow(entries: readonly CommittedEntry[]): void {
+    const keys = new Map<string, Buffer>();
+    for (const { data } of entries) {
+      if (data.length === 0) continue;
+      for (const key of touchedKeys(data)) keys.set(key.toString('latin1'), key);
     }
-    return { kind: 'contended' };
-  }
-
-  private async running(row: TableRow, deadlineMs: number): Promise<CreateOutcome> {
-    const table = this.registry.find(Buffer.from(row.name));
-    // Somebody deleted it in the moment between: for this caller it was created all the same, but
-    // there is nothing to answer with.
-    if (!table || table.id !== Number(row.id)) return { kind: 'contended' };
-    await table.group.readBarrier(deadlineMs);
-    return { kind: 'created', table };
-  }
-
-  /** Brings the registry in line with the applied rows, and has deleted tables cleaned away. */
-  private follow(): void {
-    if (this.stopped || !this.reconcile()) return;
-    for (const row of this.rows(DELETING_PREFIX)) this.clean(Number(row.id));
-  }
-
-  /** False when the log has too much to write to start another group: tried again soon. */
-  private reconcile(): boolean {
-    try {
-      this.registry.reconcile(this.list());
-      return true;
-    } catch (error) {
-      if (!(error instanceof HostError) || error.code !== HostErrorCode.Busy) throw error;
-      clearTimeout(this.retry);
-      this.retry = setTimeout(() => this.follow(), RETRY_MS);
-      return false;
+    const changes: CatalogChange[] = [];
+    for (const key of keys.values()) {
+      const change = this.state.set(key, this.machine.get(key)?.value);
+      if (change) changes.push(change);
     }
+    this.tell(changes);
   }
 
-  private clean(id: number): void {
-    if (this.beingDestroyed.has(id)) return;
-    this.beingDestroyed.add(id);
-    this.cleaning = this.cleaning
-      .then(() => this.destroy(id))
-      .catch(this.onCleaningError)
-      // What failed is tried again at the next change, or the next start.
-      .finally(() => this.beingDestroyed.delete(id));
-  }
-
-  private async destroy(id: number): Promise<void> {
-    if (this.stopped) return;
-    await this.registry.destroy(id);
-    // A node that is not the leader leaves the note to the one that is.
-    if (this.group.isLeader) {
-      const deadlineMs = this.runtime.deadline(OPERATION_TIMEOUT_MS);
-      await this.group.propose(finishDeletionCommand(BigInt(id)), deadlineMs);
-    }
-  }
-
-  private rows(prefix: Buffer): TableRow[] {
-    const pages = this.machine.iterate({ key: prefix, rangeEnd: prefixEnd(prefix) });
-    const rows: TableRow[] = [];
+  /** Everything anew: at the start, and when a snapshot took the place of the state. */
+  private reload(): void {
+    const changes: CatalogChange[] = [];
+    const seen = new Set<string>();
+    const before = this.state.keys();
+    const pages = this.machine.iterate(ALL_KEYS);
     for (let page = pages.next(); page; page = pages.next()) {
-      for (const { value } of page.kvs) rows.push(decodeRow(value));
+      for (const { key, value } of page.kvs) {
+        seen.add(key.toString());
+        const change = this.state.set(key, value);
+        if (change) changes.push(change);
+      }
       if (!page.more) break;
     }
     pages.close();
-    return rows;
+    for (const key of before) {
+      if (seen.has(key)) continue;
+      const change = this.state.set(Buffer.from(key), undefined);
+      if (change) changes.push(change);
+    }
+    this.tell(changes);
+  }
+
+  private tell(changes: readonly CatalogChange[]): void {
+    if (changes.length === 0) return;
+    for (const listener of this.listeners) listener(changes);
+  }
+
+  /** Deadline on the host's clock, `timeoutMs` from now. */
+  deadline(timeoutMs: number): number {
+    return this.runtime.deadline(timeoutMs);
   }
 }

@@ -5,6 +5,7 @@ import { type regattaV1 } from '@flotilla/proto';
 import { describeConfig, LOADED_CONFIG, type LoadedConfig } from '@flotilla/platform';
 import { Controller, Inject } from '@nestjs/common';
 import { GrpcMethod, Payload } from '@nestjs/microservices';
+import { Catalog } from '../catalog/catalog.service.js';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { TableRegistry } from '../tables/table-registry.js';
 import { VERSION } from '../version.js';
@@ -14,15 +15,21 @@ export class ClusterController {
   constructor(
     @Inject(LOADED_CONFIG) private readonly loaded: LoadedConfig<KvNodeConfig>,
     private readonly tables: TableRegistry,
+    private readonly catalog: Catalog,
   ) {}
 
   @GrpcMethod('Cluster', 'MemberList')
   memberList(): regattaV1.MemberListResponse {
-    const { memberlist, raft, api } = this.loaded.config;
-    const id = String(raft.nodeId);
-    const name = memberlist.nodeName || id;
-    const member = { id, name, peerURLs: [raft.address], clientURLs: [api.advertiseAddress] };
-    return { cluster: memberlist.clusterName, members: [member] };
+    const members = [...this.catalog.state.nodes.values()]
+      .filter(({ state }) => state !== 'removed')
+      .sort((a, b) => a.id - b.id)
+      .map(({ id, name, raftAddress, clientUrl }) => ({
+        id: String(id),
+        name: name || String(id),
+        peerURLs: [raftAddress],
+        clientURLs: clientUrl === '' ? [] : [clientUrl],
+      }));
+    return { cluster: this.loaded.config.memberlist.clusterName, members };
   }
 
   @GrpcMethod('Cluster', 'Status')

@@ -91,6 +91,15 @@ const OUR_DEFAULTS: Readonly<Record<string, unknown>> = {
   'raft.node-host-dir': 'data/raft',
   'raft.wal-dir': 'data/raft',
   'raft.state-machine-dir': 'data/state-machine',
+  'raft.join': false,
+  'raft.log-bytes-max': 1_073_741_824,
+  'raft.cert-filename': '',
+  'raft.key-filename': '',
+  'raft.ca-filename': '',
+  'raft.client-cert-auth': false,
+  'raft.allowed-cn': '',
+  'raft.allowed-hostname': '',
+  'tables.replicas': 3,
   'storage.engine': 'rocksdb',
 };
 

@@ -40,6 +40,8 @@ import {
 
 const UINT32_MAX = 2 ** 32 - 1;
 const MINUTE_MS = 60_000;
+/** A write waits for a majority: more copies cost latency and win little. */
+const REPLICAS_MAX = 9;
 
 /** An address that promises TLS needs the certificate to keep the promise with. */
 function CertificateForTls(): PropertyDecorator {
@@ -64,7 +66,7 @@ function HoldsThisNode(): PropertyDecorator {
   });
 }
 
-/** What the client API and the replication server have in common. */
+/** What the servers for clients, for other nodes and for follower clusters have in common. */
 export class TlsConfig {
   @NeedsField('keyFilename') @Text() readonly certFilename: string = '';
   @NeedsField('certFilename') @Text() readonly keyFilename: string = '';
@@ -87,13 +89,14 @@ export class RestConfig {
   @DurationBetween(1, 60 * MINUTE_MS) readonly readTimeoutMs: number = 0;
 }
 
-export class RaftConfig {
+export class RaftConfig extends TlsConfig {
   @HostAndPort({ hostRequired: true }) readonly address: string = '';
   @HostAndPort() readonly listenAddress: string = '';
   @IntegerAtLeast(1) readonly nodeId: number = 0;
   @HoldsThisNode()
   @AddressesByNumber()
   readonly initialMembers: Readonly<Record<string, string>> = {};
+  @Flag() readonly join: boolean = false;
   @RequiredText('a folder') readonly nodeHostDir: string = '';
   @RequiredText('a folder') readonly walDir: string = '';
   @RequiredText('a folder') readonly stateMachineDir: string = '';
@@ -105,6 +108,7 @@ export class RaftConfig {
   @IntegerAtLeast(0) readonly inMemoryLogBytesMax: number = 0;
   @IntegerAtLeast(0) readonly receiveQueueBytesMax: number = 0;
   @IntegerAtLeast(0) readonly sendQueueBytesMax: number = 0;
+  @IntegerAtLeast(1) readonly logBytesMax: number = 0;
   @OneOf(SNAPSHOT_RECOVERY_TYPES) readonly snapshotRecoveryType: SnapshotRecoveryType = '';
   @OneOf(LOGDB_KINDS) readonly logdb: LogdbKind = 'tan';
 
@@ -137,6 +141,7 @@ export class MaintenanceConfig {
 
 export class TablesConfig {
   @Flag() readonly enabled: boolean = false;
+  @IntegerBetween(1, REPLICAS_MAX) readonly replicas: number = 0;
   @Text() readonly token: string = '';
   @TextList() readonly names: readonly string[] = [];
   @TextList() readonly delete: readonly string[] = [];

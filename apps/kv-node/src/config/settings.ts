@@ -41,7 +41,7 @@ const GENERAL: readonly Setting[] = [
   },
 ];
 
-/** Certificates and who may connect: the API and the replication server are secured alike. */
+/** Certificates and who may connect: all servers are secured alike. */
 function tlsSettings(section: string, server: string): readonly Setting[] {
   return [
     {
@@ -166,6 +166,12 @@ const RAFT: readonly Setting[] = [
     description: 'all first members: 1=a:5012,2=b:5012, or a:5012,b:5012 numbered from 1',
   },
   {
+    key: 'raft.join',
+    kind: 'bool',
+    default: false,
+    description: 'join a running cluster that this node was added to, through raft.initial-members',
+  },
+  {
     key: 'raft.node-host-dir',
     kind: 'path',
     default: derivedDefault('<data-dir>/raft', (values) => join(values.text('data-dir'), 'raft')),
@@ -237,6 +243,13 @@ const RAFT: readonly Setting[] = [
     field: 'raft.sendQueueBytesMax',
     description: 'bytes waiting for one node, 0 for the built-in limit',
   },
+  {
+    key: 'raft.log-bytes-max',
+    kind: 'uint64',
+    default: 1_073_741_824,
+    description: 'bytes of log kept for members that are behind; beyond, they get a snapshot',
+  },
+  ...tlsSettings('raft', 'peer server'),
   {
     key: 'raft.snapshot-recovery-type',
     kind: 'enum',
@@ -336,6 +349,12 @@ const SERVICES: readonly Setting[] = [
     default: '',
     secret: true,
     description: 'bearer token of the tables API, empty for no check',
+  },
+  {
+    key: 'tables.replicas',
+    kind: 'int',
+    default: 3,
+    description: 'nodes that hold a table, where there are as many',
   },
   {
     key: 'tables.names',

@@ -6,6 +6,7 @@
  */
 import { GrpcStatusError, status, type StatusCode } from '@flotilla/grpc';
 import { HostError, HostErrorCode } from '@flotilla/raft';
+import { NOT_EXECUTED } from '../peers/peer-network.js';
 
 const CODES: Readonly<Record<HostErrorCode, StatusCode>> = {
   [HostErrorCode.GroupNotFound]: status.FAILED_PRECONDITION,
@@ -18,10 +19,25 @@ const CODES: Readonly<Record<HostErrorCode, StatusCode>> = {
   [HostErrorCode.Closed]: status.UNAVAILABLE,
 };
 
+/** What was refused before anything was written: trying again cannot do it twice. */
+const NOTHING_DONE: ReadonlySet<HostErrorCode> = new Set([
+  HostErrorCode.GroupNotFound,
+  HostErrorCode.TooLarge,
+  HostErrorCode.NotReady,
+  HostErrorCode.Busy,
+]);
+
 /** The status for an error of the storage; a broken invariant stays what it is. */
 export function toStatus(error: unknown): unknown {
   if (!(error instanceof HostError)) return error;
-  return new GrpcStatusError(CODES[error.code], error.message, undefined, { cause: error });
+  const metadata = NOTHING_DONE.has(error.code) ? { [NOT_EXECUTED]: '1' } : undefined;
+  return new GrpcStatusError(CODES[error.code], error.message, metadata, { cause: error });
+}
+
+/** No replica that could answer was found in time. */
+export function notReady(cause?: unknown): GrpcStatusError {
+  const text = 'request dropped as the shard is not ready';
+  return new GrpcStatusError(status.UNAVAILABLE, text, { [NOT_EXECUTED]: '1' }, { cause });
 }
 
 export function tableNotFound(): GrpcStatusError {

@@ -1,11 +1,12 @@
 /**
  * The KV API over bytes: decode, check, read or propose, answer.
  *
- *   Range        one page; in the same tick unless it has to be linearizable
+ *   Range        one page; in the same tick where a replica is here and it may be stale
  *   IterateRange pages of one point in time, as fast as the reader takes them
  *   Put, DeleteRange, Txn   one log entry; a Txn that only reads is a linearizable read
  *
- * Handlers are bound to the server directly: nothing stands between them and the bytes.
+ * What this node cannot answer is passed on, and what others pass on comes in by `passedOn`. Handlers
+ * are bound to the server directly: nothing stands between them and the bytes.
  */
 import {
   type CallContext,
@@ -17,10 +18,11 @@ import { status } from '@flotilla/grpc';
 import { type ApplyResult, type RangeQuery, type TableIterator } from '@flotilla/mvcc';
 import { mvccV1, regattaV1 } from '@flotilla/proto';
 import { type NodeRuntime } from '../node/node-runtime.js';
-import { type RunningTable, type TableRegistry } from '../tables/table-registry.js';
+import { type Answer, type RoutedCall, type TableRouter } from '../routing/table-router.js';
+import { type RunningTable } from '../tables/table-registry.js';
 import { deleteRangeAnswer, header, putAnswer, rangeAnswer, txnAnswer } from './answers.js';
 import { deleteRangeCommand, putCommand, txnCommand } from './commands.js';
-import { malformed, tableNotFound, toStatus } from './errors.js';
+import { malformed, notReady, toStatus } from './errors.js';
 import {
   OPEN_VIEWS_MAX,
   OPERATION_TIMEOUT_MS,
@@ -44,39 +46,108 @@ interface Codec<T> {
   decode(bytes: Uint8Array): T;
 }
 
+/** Methods that another node may pass on, by path. */
+const path = (method: string): string => `/${KV_SERVICE}/${method}`;
+const RANGE = path('Range');
+const ITERATE_RANGE = path('IterateRange');
+const PUT = path('Put');
+const DELETE_RANGE = path('DeleteRange');
+const TXN = path('Txn');
+
 export class KvService {
   private openViews = 0;
 
   constructor(
     private readonly runtime: NodeRuntime,
-    private readonly tables: TableRegistry,
+    private readonly router: TableRouter,
   ) {}
 
   register(server: GrpcServer): void {
-    const path = (method: string) => `/${KV_SERVICE}/${method}`;
-    server.register(path('Range'), 'unary', (bytes, call) => this.range(bytes, call));
-    server.register(path('IterateRange'), 'server-stream', (bytes, call, sink) =>
-      this.iterateRange(bytes, call, sink),
+    server.register(RANGE, 'unary', (bytes, call) => this.range(bytes, call, 0));
+    server.register(ITERATE_RANGE, 'server-stream', (bytes, call, sink) =>
+      this.iterateRange(bytes, call, sink, 0),
     );
-    server.register(path('Put'), 'unary', (bytes, call) => this.put(bytes, call));
-    server.register(path('DeleteRange'), 'unary', (bytes, call) => this.deleteRange(bytes, call));
-    server.register(path('Txn'), 'unary', (bytes, call) => this.txn(bytes, call));
+    const write = (method: string, handler: typeof this.put) =>
+      server.register(method, 'unary', async (bytes, call) => {
+        return (await handler.call(this, bytes, call, 0)).answer;
+      });
+    write(PUT, this.put);
+    write(DELETE_RANGE, this.deleteRange);
+    write(TXN, this.txn);
   }
 
-  range(bytes: Buffer, call: CallContext): Uint8Array | Promise<Uint8Array> {
+  /** A call that another node passed on; undefined if it is none of this API. */
+  passedOn(
+    method: string,
+    bytes: Buffer,
+    call: CallContext,
+    hops: number,
+  ): Promise<Answer> | undefined {
+    switch (method) {
+      case RANGE:
+        return Promise.resolve(this.range(bytes, call, hops)).then(reading);
+      case PUT:
+        return this.put(bytes, call, hops);
+      case DELETE_RANGE:
+        return this.deleteRange(bytes, call, hops);
+      case TXN:
+        return this.txn(bytes, call, hops);
+      default:
+        return undefined;
+    }
+  }
+
+  /** The same for a call that is answered by a stream. */
+  streamPassedOn(
+    method: string,
+    bytes: Buffer,
+    call: CallContext,
+    sink: MessageSink,
+    hops: number,
+  ): Promise<void> | undefined {
+    return method === ITERATE_RANGE ? this.iterateRange(bytes, call, sink, hops) : undefined;
+  }
+
+  range(bytes: Buffer, call: CallContext, hops: number): Uint8Array | Promise<Uint8Array> {
     const request = decode(regattaV1.RangeRequest, bytes);
     checkRange(request);
-    const table = this.table(request.table);
-    checkKeySizes(request);
-    const answer = () => rangeAnswer(this.header(table), table.machine.range(rangeQuery(request)));
-    return request.linearizable ? this.afterBarrier(table, call, answer) : answer();
+    const table = this.router.serving(request.table);
+    const answer = (from: RunningTable) =>
+      rangeAnswer(this.header(from), from.machine.range(rangeQuery(request)));
+    const read = (from: RunningTable) =>
+      request.linearizable ? this.afterBarrier(from, call, () => answer(from)) : answer(from);
+    if (table) {
+      checkKeySizes(request);
+      return read(table);
+    }
+    const routed = this.routed(RANGE, request, bytes, call, hops);
+    return this.known(routed).then(() => {
+      checkKeySizes(request);
+      return this.router.read(routed, read);
+    });
   }
 
-  async iterateRange(bytes: Buffer, call: CallContext, sink: MessageSink): Promise<void> {
+  async iterateRange(
+    bytes: Buffer,
+    call: CallContext,
+    sink: MessageSink,
+    hops: number,
+  ): Promise<void> {
     const request = decode(regattaV1.RangeRequest, bytes);
     checkIterateRange(request);
-    const table = this.table(request.table);
+    const routed = this.routed(ITERATE_RANGE, request, bytes, call, hops);
+    await this.known(routed);
     checkKeySizes(request);
+    const remote = await this.router.remoteStream(routed);
+    if (remote) {
+      for await (const message of remote) {
+        const behind = sink.write(message);
+        if (behind) await withinStallLimit(behind);
+      }
+      return;
+    }
+    const table = this.router.serving(request.table);
+    if (!table) throw notReady();
     if (request.linearizable) await this.afterBarrier(table, call, () => undefined);
     if (this.openViews >= OPEN_VIEWS_MAX) {
       throw new GrpcStatusError(status.UNAVAILABLE, 'system is too busy try again later');
@@ -92,38 +163,51 @@ export class KvService {
     }
   }
 
-  async put(bytes: Buffer, call: CallContext): Promise<Uint8Array> {
+  async put(bytes: Buffer, call: CallContext, hops: number): Promise<Answer> {
     const request = decode(regattaV1.PutRequest, bytes);
     checkPut(request);
-    const table = this.table(request.table);
+    const routed = this.routed(PUT, request, bytes, call, hops);
+    await this.known(routed);
     checkPutSizes(request);
-    const result = await this.propose(table, putCommand(request), call);
-    return putAnswer(this.header(table, result.revision), result.responses);
+    return this.router.write(routed, async (table) => {
+      const result = await this.propose(table, putCommand(request), routed);
+      return written(putAnswer(this.header(table, result.revision), result.responses), result);
+    });
   }
 
-  async deleteRange(bytes: Buffer, call: CallContext): Promise<Uint8Array> {
+  async deleteRange(bytes: Buffer, call: CallContext, hops: number): Promise<Answer> {
     const request = decode(regattaV1.DeleteRangeRequest, bytes);
     checkDeleteRange(request);
-    const table = this.table(request.table);
+    const routed = this.routed(DELETE_RANGE, request, bytes, call, hops);
+    await this.known(routed);
     checkKeySizes(request);
-    const result = await this.propose(table, deleteRangeCommand(request), call);
-    return deleteRangeAnswer(this.header(table, result.revision), result.responses);
+    return this.router.write(routed, async (table) => {
+      const result = await this.propose(table, deleteRangeCommand(request), routed);
+      const head = this.header(table, result.revision);
+      return written(deleteRangeAnswer(head, result.responses), result);
+    });
   }
 
-  async txn(bytes: Buffer, call: CallContext): Promise<Uint8Array> {
+  async txn(bytes: Buffer, call: CallContext, hops: number): Promise<Answer> {
     const request = decode(regattaV1.TxnRequest, bytes);
     checkTxn(request);
-    const table = this.table(request.table);
+    const routed = this.routed(TXN, request, bytes, call, hops);
+    await this.known(routed);
     checkTxnSizes(request);
     if (isReadOnly(request)) {
-      return this.afterBarrier(table, call, () => {
-        const { compare, success, failure } = request;
-        const result = table.machine.evaluateReadOnlyTxn({ compare, success, failure });
-        return txnAnswer(this.header(table), result);
-      });
+      const { compare, success, failure } = request;
+      const answer = await this.router.read(routed, (table) =>
+        this.afterBarrier(table, call, () => {
+          const result = table.machine.evaluateReadOnlyTxn({ compare, success, failure });
+          return txnAnswer(this.header(table), result);
+        }),
+      );
+      return reading(answer);
     }
-    const result = await this.propose(table, txnCommand(request), call);
-    return txnAnswer(this.header(table, result.revision), result);
+    return this.router.write(routed, async (table) => {
+      const result = await this.propose(table, txnCommand(request), routed);
+      return written(txnAnswer(this.header(table, result.revision), result), result);
+    });
   }
 
   private async stream(
@@ -143,26 +227,32 @@ export class KvService {
     }
   }
 
-  private table(name: Buffer): RunningTable {
-    const table = this.tables.find(name);
-    if (!table) throw tableNotFound();
-    return table;
-  }
-
   private header(table: RunningTable, revision = 0): regattaV1.ResponseHeader {
     return header(table, this.runtime.host.nodeId, revision);
+  }
+
+  private routed(
+    method: string,
+    request: { readonly table: Buffer },
+    bytes: Buffer,
+    call: CallContext,
+    hops: number,
+  ): RoutedCall {
+    const deadlineMs = this.deadline(call);
+    return { table: request.table, method, request: bytes, hops, deadlineMs };
+  }
+
+  /** Whether there is such a table is said before whether the sizes are right. */
+  private async known({ table, deadlineMs }: RoutedCall): Promise<void> {
+    if (!this.router.serving(table)) await this.router.lookUp(table, deadlineMs);
   }
 
   private async propose(
     table: RunningTable,
     command: Uint8Array,
-    call: CallContext,
+    { deadlineMs }: RoutedCall,
   ): Promise<ApplyResult> {
-    try {
-      return (await table.group.propose(command, this.deadline(call))).result;
-    } catch (error) {
-      throw toStatus(error);
-    }
+    return (await table.group.propose(command, deadlineMs)).result;
   }
 
   private async afterBarrier<T>(table: RunningTable, call: CallContext, read: () => T): Promise<T> {
@@ -179,6 +269,14 @@ export class KvService {
     const timeoutMs = call.deadline === undefined ? Infinity : call.deadline - Date.now();
     return this.runtime.deadline(Math.min(timeoutMs, OPERATION_TIMEOUT_MS));
   }
+}
+
+function reading(answer: Uint8Array): Answer {
+  return { answer, index: 0 };
+}
+
+function written(answer: Uint8Array, { revision }: ApplyResult): Answer {
+  return { answer, index: revision };
 }
 
 function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {

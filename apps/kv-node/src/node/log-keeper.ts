@@ -2,24 +2,23 @@
  * Keeps the Raft log from growing without end.
  *
  * Every few seconds: groups whose log holds many applied entries, or all of them once the log is
- * larger than its bound, are cut. What is cut must be on disk in the engine first, so the engine is
- * synced in between. An engine that forgets everything at a restart needs its whole log.
+ * larger than its bound, are cut. What a member still lacks stays, while the bound allows: it is
+ * cheaper to send than the whole state. What is cut must be on disk in the engine first, so the engine
+ * is synced in between. An engine that forgets everything at a restart needs its whole log.
  */
 import { type Logger } from '@flotilla/platform';
+import { type Group } from '@flotilla/raft';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { type NodeRuntime } from './node-runtime.js';
 import { type NodeStorage } from './node-storage.js';
 
 /** A group as the keeper sees it. */
-export interface KeptGroup {
-  readonly id: number;
-  readonly appliedIndex: number;
-  readonly firstIndex: number;
-}
+export type KeptGroup = Pick<
+  Group<unknown>,
+  'id' | 'appliedIndex' | 'log' | 'progress' | 'confState' | 'isLeader'
+>;
 
 const CHECK_INTERVAL_MS = 5_000;
-/** Size of all segments above which every group is cut to what is not applied yet. */
-export const LOG_BYTES_MAX = 1024 * 1024 * 1024;
 
 export class LogKeeper {
   private timer: NodeJS.Timeout | undefined;
@@ -30,6 +29,7 @@ export class LogKeeper {
     private readonly storage: NodeStorage,
     private readonly runtime: NodeRuntime,
     private readonly groups: () => Iterable<KeptGroup>,
+    private readonly isAlive: (node: number) => boolean,
     private readonly logger: Logger,
     private readonly onFatal: (error: unknown) => void,
   ) {}
@@ -61,16 +61,28 @@ export class LogKeeper {
 
   /** Up to which index each group is cut; groups with little to cut are left alone. */
   private targets(): Map<number, number> {
-    const { snapshotEntries, compactionOverheadEntries } = this.config.raft;
-    const tooLarge = this.storage.log.stats().bytes > LOG_BYTES_MAX;
+    const { snapshotEntries, compactionOverheadEntries, logBytesMax } = this.config.raft;
+    const tooLarge = this.storage.log.stats().bytes > logBytesMax;
     const kept = tooLarge ? 0 : compactionOverheadEntries;
     const least = tooLarge ? 1 : snapshotEntries;
     const targets = new Map<number, number>();
     if (snapshotEntries === 0 && !tooLarge) return targets;
-    for (const { id, appliedIndex, firstIndex } of this.groups()) {
-      const target = appliedIndex - kept;
-      if (target - firstIndex + 1 >= least) targets.set(id, target);
+    for (const group of this.groups()) {
+      const { id, appliedIndex, log } = group;
+      const target = Math.min(appliedIndex - kept, tooLarge ? Infinity : this.heldFrom(group));
+      if (target - log.firstIndex() + 1 >= least) targets.set(id, target);
     }
     return targets;
+  }
+
+  /** The last index that every member has; a node that is away may lack everything. */
+  private heldFrom(group: KeptGroup): number {
+    if (group.isLeader) {
+      const matches = Array.from(group.progress().values(), ({ match }) => match);
+      return Math.min(Infinity, ...matches);
+    }
+    const { voters, learners } = group.confState();
+    const everybody = [...voters, ...learners].every((node) => this.isAlive(node));
+    return everybody ? Infinity : 0;
   }
 }

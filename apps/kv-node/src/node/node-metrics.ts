@@ -5,7 +5,8 @@
  * read at the moment of the scrape: nothing is counted on the way of a request.
  */
 import { type Registry, Gauge } from 'prom-client';
-import { type TableRegistry } from '../tables/table-registry.js';
+import { type NodeCluster } from '../cluster/node-cluster.js';
+import { type PeerSide } from '../peers/peer-side.js';
 import { type NodeRuntime } from './node-runtime.js';
 import { type NodeStorage } from './node-storage.js';
 
@@ -15,7 +16,8 @@ const GROUP_LABELS = ['shardid', 'replicaid'] as const;
 export interface MetricSources {
   readonly runtime: NodeRuntime;
   readonly storage: NodeStorage;
-  readonly tables: TableRegistry;
+  readonly cluster: NodeCluster;
+  readonly peers: PeerSide;
 }
 
 export function exposeNodeMetrics(registry: Registry, sources: MetricSources): void {
@@ -23,9 +25,11 @@ export function exposeNodeMetrics(registry: Registry, sources: MetricSources): v
   exposeGroups(registry, sources);
   exposeLog(registry, sources);
   exposeEngine(registry, sources);
+  exposeCluster(registry, sources);
 }
 
-function exposeTables(registry: Registry, { tables }: MetricSources): void {
+function exposeTables(registry: Registry, { cluster }: MetricSources): void {
+  const { tables } = cluster;
   const applied = new Gauge({
     name: 'regatta_applied_index',
     help: 'Index of the last log entry that is part of the table.',
@@ -55,7 +59,8 @@ function exposeTables(registry: Registry, { tables }: MetricSources): void {
   keys.reset();
 }
 
-function exposeGroups(registry: Registry, { tables, runtime }: MetricSources): void {
+function exposeGroups(registry: Registry, { cluster, runtime }: MetricSources): void {
+  const { tables } = cluster;
   const replicaid = String(runtime.host.nodeId);
   new Gauge({
     name: 'dragonboat_raftnode_has_leader',
@@ -115,4 +120,53 @@ function exposeEngine(registry: Registry, { storage }: MetricSources): void {
       }
     },
   });
+}
+
+/** Counted by the parts themselves; a scrape only reads. */
+function exposeCluster(registry: Registry, { runtime, peers, cluster }: MetricSources): void {
+  const figure = (name: string, help: string, read: () => Record<string, number>) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['kind'] as const,
+      registers: [registry],
+      collect() {
+        for (const [kind, value] of Object.entries(read())) this.set({ kind }, value);
+      },
+    });
+  const { network, server } = peers;
+  figure('flotilla_peer_frames_total', 'Frames between this node and others.', () => ({
+    sent: network.counters.framesOut,
+    received: server.framesIn,
+  }));
+  figure('flotilla_peer_messages_total', 'Raft messages in those frames.', () => ({
+    sent: network.counters.messagesOut,
+    received: server.messagesIn,
+    dropped: network.counters.dropped,
+    forged: server.forged,
+  }));
+  figure('flotilla_peer_bytes_total', 'Bytes of those frames.', () => ({
+    sent: network.counters.bytesOut,
+    received: server.bytesIn,
+  }));
+  figure('flotilla_peers', 'Other nodes of the cluster.', () => ({
+    alive: network.living().length,
+  }));
+  figure('flotilla_raft_groups', 'Raft groups on this node.', () => {
+    const { groups, awake } = runtime.host.stats();
+    return { awake, asleep: groups - awake };
+  });
+  figure('flotilla_snapshots_total', 'Snapshots this node fetched, and is serving.', () => {
+    const { installed, failed, running } = runtime.snapshots.fetcher.stats();
+    return { installed, failed, running, serving: runtime.snapshots.source.openSessions };
+  });
+  figure('flotilla_tables', 'Tables of the cluster, and those that have a replica here.', () => ({
+    cluster: cluster.catalog.state.tables.size,
+    here: cluster.tables.size,
+    moving: cluster.catalog.state.moving.size,
+  }));
+  figure('flotilla_loop_stalls', 'Stalls of the loop that were longer than a few ticks.', () => ({
+    count: runtime.stalls.count,
+    longest_ms: runtime.stalls.longestMs,
+  }));
 }

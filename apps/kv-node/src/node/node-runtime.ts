@@ -1,5 +1,6 @@
 /**
- * Drives the Raft host of this process: its clock, the ends of loop turns, and its random source.
+ * Drives the Raft host of this process: its clock, the ends of loop turns, its random source, and
+ * its ways to other nodes.
  *
  * The host itself has no timers; everything that depends on real time enters here. A stalled loop
  * gives one tick when it goes on, never the ticks it missed, so a stall starts no elections.
@@ -7,47 +8,74 @@
 import { performance } from 'node:perf_hooks';
 import { Host, type PeerSender, type Scheduler } from '@flotilla/raft';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
+import { type SnapshotHub } from '../snapshots/snapshot-hub.js';
 import { type NodeStorage } from './node-storage.js';
 
-const SCHEDULER: Scheduler = {
+export const SCHEDULER: Scheduler = {
   nowMs: () => performance.now(),
   defer: (task) => {
     setImmediate(task);
   },
 };
 
-/** A cluster of one has nobody to send to; a message is a sign of a wrong configuration. */
-const NO_PEERS: PeerSender = {
-  send: (group, message) => {
-    throw new Error(`group ${group}: no way to send to node ${message.to}`);
-  },
-  quiesce: () => undefined,
-};
+/** A tick that comes so many ticks late is counted as a stall of the loop. */
+const STALL_TICKS = 4;
+/** Of the groups' own heartbeats; that a node lives is told by those between nodes. */
+const GROUP_HEARTBEATS_PER_ELECTION = 4;
+
+export interface RuntimePorts {
+  readonly peers: PeerSender;
+  readonly snapshots: SnapshotHub;
+  readonly onFatal: (error: unknown) => void;
+  /** Called with every tick, after the groups had theirs. */
+  readonly onTick: () => void;
+}
 
 export class NodeRuntime {
   readonly host: Host;
+  readonly snapshots: SnapshotHub;
   private ticker: NodeJS.Timeout | undefined;
+  private lastTickMs = 0;
+  private stallCount = 0;
+  private longestStallMs = 0;
+  private running = true;
 
   constructor(
     private readonly config: KvNodeConfig,
-    storage: NodeStorage,
-    onFatal: (error: unknown) => void,
+    private readonly storage: NodeStorage,
+    private readonly ports: RuntimePorts,
   ) {
+    const { raft } = config;
+    this.snapshots = ports.snapshots;
     this.host = new Host(
       {
         store: storage.log,
         scheduler: SCHEDULER,
-        peers: NO_PEERS,
+        peers: ports.peers,
+        snapshots: ports.snapshots.fetcher,
         random: Math.random,
-        onFatal,
+        onFatal: ports.onFatal,
       },
       {
-        nodeId: config.raft.nodeId,
-        electionTicks: config.raft.electionRtt,
-        heartbeatTicks: config.raft.heartbeatRtt,
-        uncommittedBytesMax: config.raft.inMemoryLogBytesMax || Infinity,
+        nodeId: raft.nodeId,
+        electionTicks: raft.electionRtt,
+        heartbeatTicks: Math.max(
+          raft.heartbeatRtt,
+          Math.floor(raft.electionRtt / GROUP_HEARTBEATS_PER_ELECTION),
+        ),
+        uncommittedBytesMax: raft.inMemoryLogBytesMax || Infinity,
       },
     );
+    ports.snapshots.attach(this.host);
+  }
+
+  get isRunning(): boolean {
+    return this.running;
+  }
+
+  /** Stalls of the loop since the start: how many, and the longest in milliseconds. */
+  get stalls(): { readonly count: number; readonly longestMs: number } {
+    return { count: this.stallCount, longestMs: this.longestStallMs };
   }
 
   /** Deadline on the host's clock, `timeoutMs` from now. */
@@ -55,13 +83,43 @@ export class NodeRuntime {
     return SCHEDULER.nowMs() + timeoutMs;
   }
 
+  /** What is left until a deadline of the host's clock, in milliseconds; never below 0. */
+  remainingMs(deadlineMs: number): number {
+    return Math.max(0, deadlineMs - SCHEDULER.nowMs());
+  }
+
+  /** Whether anything is stored for a group that may not run. */
+  hasLogOf(group: number): boolean {
+    return this.storage.log.group(group).isStored;
+  }
+
+  /** Whether nothing but term and vote is stored: what a replica that moved away leaves. */
+  isTombstone(group: number): boolean {
+    const log = this.storage.log.group(group);
+    return log.isStored && log.lastIndex() === 0;
+  }
+
   start(): void {
-    this.ticker = setInterval(() => this.host.tick(), this.config.raft.rttMs);
+    this.lastTickMs = SCHEDULER.nowMs();
+    this.ticker = setInterval(() => this.tick(), this.config.raft.rttMs);
   }
 
   /** Idempotent. Whoever waits for the host is told that it closed. */
   stop(): void {
+    this.running = false;
     clearInterval(this.ticker);
     this.host.close();
+  }
+
+  private tick(): void {
+    const nowMs = SCHEDULER.nowMs();
+    const lateMs = nowMs - this.lastTickMs - this.config.raft.rttMs;
+    this.lastTickMs = nowMs;
+    if (lateMs > STALL_TICKS * this.config.raft.rttMs) {
+      this.stallCount++;
+      this.longestStallMs = Math.max(this.longestStallMs, lateMs);
+    }
+    this.host.tick();
+    this.ports.onTick();
   }
 }

@@ -1,14 +1,17 @@
 /**
- * The tables that run on this node: their groups, their state machines, and how to find one by name.
+ * The replicas of tables that run on this node: their groups and their state machines.
  *
- *   catalog rows --reconcile--> started / stopped groups
- *   a deleted table: stopped, its rows and its log removed, then its note in the catalog
+ *   catalog: this node belongs to the table's replica set --> group started
+ *   not any more: moved away --> stopped, rows removed, its vote kept
+ *                 deleted    --> stopped, rows and log removed
  *
- * Reconciling follows the catalog's log, never a timer. A name that is not here is not served.
+ * What runs follows the catalog's log, never a timer. A group that could not be started, because the
+ * log has too much to write, is started soon after.
  */
-import { TableStateMachine, type ApplyResult, type Engine } from '@flotilla/mvcc';
-import { type Group } from '@flotilla/raft';
-import { type TableRow } from '../catalog/catalog-rows.js';
+import { listTableIds, TableStateMachine, type ApplyResult, type Engine } from '@flotilla/mvcc';
+import { type Group, HostError, HostErrorCode } from '@flotilla/raft';
+import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
+import { type TableInfo } from '../catalog/catalog-state.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { TableMachine } from '../node/table-machine.js';
 
@@ -19,59 +22,157 @@ export interface RunningTable {
   readonly machine: TableStateMachine;
 }
 
+/** Pause before a group is started again after the log had too much to write. */
+const RETRY_MS = 100;
+
 export class TableRegistry {
   private readonly byName = new Map<string, RunningTable>();
   private readonly byId = new Map<number, RunningTable>();
   /** State machines of tables that were stopped and are not destroyed yet. */
   private readonly retired = new Map<number, TableStateMachine>();
+  private readonly waiting = new Map<number, TableInfo>();
+  private readonly beingDestroyed = new Set<number>();
+  private destroying: Promise<void> = Promise.resolve();
+  private retry: NodeJS.Timeout | undefined;
+  private stopped = false;
 
   constructor(
     private readonly runtime: NodeRuntime,
     private readonly engine: Engine,
-    private readonly peers: readonly number[],
+    private readonly onDestroyError: (error: unknown) => void,
   ) {}
 
-  /** The table with this name, as it stands in a request. */
+  /** The replica here of the table with this name, as it stands in a request. */
   find(name: Uint8Array): RunningTable | undefined {
     return this.byName.get(Buffer.from(name.buffer, name.byteOffset, name.length).toString());
+  }
+
+  get(id: number): RunningTable | undefined {
+    return this.byId.get(id);
   }
 
   all(): Iterable<RunningTable> {
     return this.byId.values();
   }
 
-  /** Starts and stops tables until exactly those of `rows` run. Returns those it stopped. */
-  reconcile(rows: readonly TableRow[]): readonly RunningTable[] {
-    const wanted = new Set(rows.map((row) => Number(row.id)));
-    const stopped = [...this.byId.values()].filter((table) => !wanted.has(table.id));
-    for (const table of stopped) this.stop(table);
-    for (const row of rows) if (!this.byId.has(Number(row.id))) this.start(row);
-    return stopped;
+  get size(): number {
+    return this.byId.size;
   }
 
-  /** Removes all rows and the log of a table that does not run. */
-  async destroy(id: number): Promise<void> {
-    if (this.byId.has(id)) throw new Error(`table ${id} still runs`);
+  /** Brings what runs here in line with a table's row as it is now. */
+  follow(before: TableInfo | undefined, now: TableInfo | undefined): void {
+    if (this.stopped) return;
+    const self = this.runtime.host.nodeId;
+    if (before && before.id !== now?.id) this.drop(before.id, false);
+    if (!now) return;
+    if (now.replicas.includes(self) || now.movingFrom.includes(self)) this.start(now);
+    else this.drop(now.id, true);
+  }
+
+  /** The table was deleted: nothing of it stays here. */
+  deleted(id: number): void {
+    this.drop(id, false);
+  }
+
+  /** Rows of tables that have no log here: their removal was cut short. */
+  removeLeftovers(): void {
+    for (const id of listTableIds(this.engine)) {
+      if (id < FIRST_TABLE_ID || this.byId.has(id)) continue;
+      if (this.runtime.hasLogOf(id) && !this.runtime.isTombstone(id)) continue;
+      new TableStateMachine({ engine: this.engine, tableId: id }).destroy();
+    }
+  }
+
+  /** Nothing is started or destroyed from now on; what is being destroyed is waited for. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.retry);
+    await this.destroying;
+  }
+
+  /** Settles once everything that was to be destroyed so far is gone. */
+  settled(): Promise<void> {
+    return this.destroying;
+  }
+
+  private start(info: TableInfo): void {
+    if (this.byId.has(info.id)) return;
+    // Its rows are still being removed: it begins once they are gone.
+    if (this.beingDestroyed.has(info.id)) {
+      this.waiting.set(info.id, info);
+      return;
+    }
+    try {
+      this.startNow(info);
+      this.waiting.delete(info.id);
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== HostErrorCode.Busy) throw error;
+      this.waiting.set(info.id, info);
+      this.retrySoon();
+    }
+  }
+
+  private startNow({ id, name, founders, preferredLeader }: TableInfo): void {
+    const machine = new TableStateMachine({ engine: this.engine, tableId: id });
+    const self = this.runtime.host.nodeId;
+    const peers = founders.includes(self) ? founders : [];
+    const tableMachine = new TableMachine(machine, {
+      installed: () => this.removeInactive(machine),
+    });
+    const group = this.runtime.host.startGroup(id, tableMachine, peers);
+    this.runtime.snapshots.add(id, machine, group);
+    const table = { id, name, group, machine };
+    this.byId.set(id, table);
+    this.byName.set(name, table);
+    if (preferredLeader === self && peers.length > 1) group.campaignSoon(1);
+  }
+
+  /** What the table was before a snapshot goes once nobody reads it in this tick. */
+  private removeInactive(machine: TableStateMachine): void {
+    setImmediate(() => {
+      if (machine.isOpen && this.runtime.isRunning) machine.removeInactive();
+    });
+  }
+
+  private retrySoon(): void {
+    clearTimeout(this.retry);
+    this.retry = setTimeout(() => {
+      for (const info of [...this.waiting.values()]) this.start(info);
+    }, RETRY_MS);
+  }
+
+  /** Stops the replica here, if any, and removes what it left on disk. */
+  private drop(id: number, keepVote: boolean): void {
+    this.waiting.delete(id);
+    const table = this.byId.get(id);
+    if (table) {
+      this.byId.delete(id);
+      if (this.byName.get(table.name) === table) this.byName.delete(table.name);
+      this.retired.set(id, table.machine);
+      this.runtime.snapshots.remove(id);
+      this.runtime.host.stopGroup(id);
+    } else if (!this.runtime.hasLogOf(id)) return;
+    if (this.beingDestroyed.has(id)) return;
+    if (keepVote && !table && this.runtime.isTombstone(id)) return;
+    this.beingDestroyed.add(id);
+    this.destroying = this.destroying
+      .then(() => this.destroy(id, keepVote))
+      // What failed is tried again at the next start.
+      .catch(this.onDestroyError)
+      .finally(() => {
+        this.beingDestroyed.delete(id);
+        const waiting = this.waiting.get(id);
+        if (waiting && !this.stopped) this.start(waiting);
+      });
+  }
+
+  /** The log first: rows without one are what a crash in between left (`removeLeftovers`). */
+  private async destroy(id: number, keepVote: boolean): Promise<void> {
+    if (this.stopped) return;
+    await this.runtime.host.forgetGroup(id, { keepVote });
     const machine = this.retired.get(id);
     // The same object as before, so that whoever still holds it sees that the table is gone.
     (machine ?? new TableStateMachine({ engine: this.engine, tableId: id })).destroy();
     this.retired.delete(id);
-    await this.runtime.host.forgetGroup(id);
-  }
-
-  private start(row: TableRow): void {
-    const id = Number(row.id);
-    const machine = new TableStateMachine({ engine: this.engine, tableId: id });
-    const group = this.runtime.host.startGroup(id, new TableMachine(machine), this.peers);
-    const table = { id, name: row.name, group, machine };
-    this.byId.set(id, table);
-    this.byName.set(row.name, table);
-  }
-
-  private stop(table: RunningTable): void {
-    this.byId.delete(table.id);
-    if (this.byName.get(table.name) === table) this.byName.delete(table.name);
-    this.retired.set(table.id, table.machine);
-    this.runtime.host.stopGroup(table.id);
   }
 }

@@ -7,13 +7,17 @@ import { Controller } from '@nestjs/common';
 import { GrpcMethod, Payload } from '@nestjs/microservices';
 import { Catalog } from '../catalog/catalog.service.js';
 import { toStatus } from '../kv/errors.js';
+import { TableAdmin } from './table-admin.js';
 import { whyNameInvalid } from './table-name.js';
 
 export const TABLES_SERVICE = 'regatta.v1.Tables';
 
 @Controller()
 export class TablesController {
-  constructor(private readonly catalog: Catalog) {}
+  constructor(
+    private readonly catalog: Catalog,
+    private readonly admin: TableAdmin,
+  ) {}
 
   @GrpcMethod('Tables', 'Create')
   async create(
@@ -21,14 +25,16 @@ export class TablesController {
   ): Promise<regattaV1.CreateTableResponse> {
     const reason = whyNameInvalid(request.name);
     if (reason) throw invalid(reason);
-    const outcome = await withStatus(this.catalog.create(request.name));
+    const outcome = await withStatus(this.admin.create(request.name));
     switch (outcome.kind) {
       case 'created':
-        return { id: String(outcome.table.id) };
+        return { id: String(outcome.id) };
       case 'exists':
         throw invalid('table already exists');
       case 'contended':
         throw contended();
+      case 'no-nodes':
+        throw new GrpcStatusError(status.UNAVAILABLE, 'no node is active yet');
     }
   }
 
@@ -37,7 +43,7 @@ export class TablesController {
     @Payload() request: regattaV1.DeleteTableRequest,
   ): Promise<regattaV1.DeleteTableResponse> {
     if (request.name === '') throw invalid('name must be set');
-    const outcome = await withStatus(this.catalog.delete(request.name));
+    const outcome = await withStatus(this.admin.delete(request.name));
     switch (outcome.kind) {
       case 'deleted':
         return {};
@@ -50,8 +56,11 @@ export class TablesController {
 
   @GrpcMethod('Tables', 'List')
   list(): regattaV1.ListTablesResponse {
-    const rows = this.catalog.list();
-    return { tables: rows.map(({ id, name }) => ({ id: id.toString(), name, config: undefined })) };
+    // In the order of names, as the rows lie in the catalog.
+    const tables = [...this.catalog.state.tables.values()].sort((a, b) =>
+      a.name < b.name ? -1 : 1,
+    );
+    return { tables: tables.map(({ id, name }) => ({ id: String(id), name, config: undefined })) };
   }
 }
 

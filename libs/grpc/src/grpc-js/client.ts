@@ -76,6 +76,12 @@ class GrpcJsClient implements GrpcClient {
         options.receiveBytesMax ?? CLIENT_RECEIVE_BYTES_MAX_DEFAULT,
       'grpc.max_send_message_length': -1,
       'grpc.enable_channelz': 0,
+      ...(options.reconnectMinMs === undefined
+        ? {}
+        : { 'grpc.initial_reconnect_backoff_ms': options.reconnectMinMs }),
+      ...(options.reconnectMaxMs === undefined
+        ? {}
+        : { 'grpc.max_reconnect_backoff_ms': options.reconnectMaxMs }),
       ...(options.tls?.serverName === undefined
         ? {}
         : { 'grpc.ssl_target_name_override': options.tls.serverName }),

@@ -14,8 +14,15 @@ const HISTORY = 0x02;
 const INDEX = 0x03;
 const AREA_END = 0x04;
 
+/** A table has two slots; the second one's areas begin here. */
+const SLOT_AREAS = 0x08;
+/** Rows of the table as a whole, behind those of both slots. */
+const STAGED = 0xfe;
+const ACTIVE = 0xff;
+
 /** Table id and area. */
 const PREFIX_BYTES = 5;
+const TABLE_ID_BYTES = 4;
 const EPOCH_BYTES = 4;
 const REVISION_BYTES = 8;
 const CHUNK_BYTES = 4;
@@ -52,17 +59,62 @@ export interface IndexPosition {
   revision: number;
 }
 
+/** Which of its two places the rows of a table lie in. */
+export type Slot = 0 | 1;
+
+export function otherSlot(slot: Slot): Slot {
+  return slot === 0 ? 1 : 0;
+}
+
 export class Keyspace {
   readonly metaKey: Buffer;
+  private readonly firstArea: number;
 
-  constructor(private readonly tableId: number) {
+  constructor(
+    private readonly tableId: number,
+    readonly slot: Slot = 0,
+  ) {
     if (!Number.isInteger(tableId) || tableId < 0 || tableId > UINT32_MAX) {
       throw new RangeError(`table id ${tableId} is not an unsigned 32-bit integer`);
     }
+    this.firstArea = slot * SLOT_AREAS;
     this.metaKey = this.areaKey(META, 0);
   }
 
-  /** Every row of the table. */
+  /** Says which slot is in use, and what it began as. */
+  get activeKey(): Buffer {
+    return this.tableKey(ACTIVE);
+  }
+
+  /** There while the other slot holds a whole state that waits to be used. */
+  get stagedKey(): Buffer {
+    return this.tableKey(STAGED);
+  }
+
+  /** An engine key of this slot without table id and slot. */
+  portableKey(engineKey: Buffer): Buffer {
+    const key = Buffer.from(engineKey.subarray(TABLE_ID_BYTES));
+    key[0] = (key[0] ?? 0) - this.firstArea;
+    return key;
+  }
+
+  /** The engine key in this slot of a key without table id and slot. */
+  engineKey(portable: Uint8Array): Buffer {
+    const area = portable[0];
+    if (area === undefined || area >= AREA_END) throw damaged('a row lies in no area of a table');
+    const target = this.areaKey(area, portable.length - 1);
+    target.set(portable.subarray(1), PREFIX_BYTES);
+    return target;
+  }
+
+  /** Every row of the table: both slots, and what is said of them. */
+  wholeTable(): EngineRange {
+    const first = Buffer.alloc(PREFIX_BYTES);
+    first.writeUInt32BE(this.tableId, 0);
+    return { gte: first, lt: Buffer.concat([this.activeKey, Buffer.alloc(1)]) };
+  }
+
+  /** Every row of the slot. */
   everything(): EngineRange {
     return { gte: this.areaKey(META, 0), lt: this.areaKey(AREA_END, 0) };
   }
@@ -134,7 +186,14 @@ export class Keyspace {
   private areaKey(area: number, restBytes: number): Buffer {
     const target = Buffer.allocUnsafe(PREFIX_BYTES + restBytes);
     target.writeUInt32BE(this.tableId, 0);
-    target[4] = area;
+    target[TABLE_ID_BYTES] = this.firstArea + area;
+    return target;
+  }
+
+  private tableKey(mark: number): Buffer {
+    const target = Buffer.allocUnsafe(PREFIX_BYTES);
+    target.writeUInt32BE(this.tableId, 0);
+    target[TABLE_ID_BYTES] = mark;
     return target;
   }
 
@@ -143,6 +202,11 @@ export class Keyspace {
     target.writeUInt32BE(epoch, PREFIX_BYTES);
     return target;
   }
+}
+
+/** The table id that an engine key begins with. */
+export function tableIdOf(engineKey: Buffer): number {
+  return engineKey.readUInt32BE(0);
 }
 
 /** A zero byte becomes 00 FF; the mark after the key is 00 01, which sorts before both. */

@@ -13,6 +13,10 @@ export type TableErrorCode =
   | 'TABLE_FUTURE_REVISION'
   /** The table was destroyed or the iterator closed. */
   | 'TABLE_CLOSED'
+  /** A chunk of a snapshot is damaged, missing or out of order. */
+  | 'TABLE_SNAPSHOT_DAMAGED'
+  /** Invariant: no whole state is staged, or one that is not newer. */
+  | 'TABLE_NOT_STAGED'
   /** Invariant: an entry's bytes are not a command. */
   | 'TABLE_COMMAND_MALFORMED'
   /** Invariant: a command of a type this version does not know. */

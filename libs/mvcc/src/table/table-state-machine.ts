@@ -15,12 +15,14 @@ import { applyCommand, readTxn } from './command-apply.js';
 import { decodeCommand, type DecodedCommand } from './command-decoder.js';
 import { COMPACT_ROWS_DEFAULT, compactHistory } from './compaction.js';
 import { allHold, type Condition } from './condition.js';
-import { Keyspace } from './keyspace.js';
+import { Keyspace, otherSlot } from './keyspace.js';
 import { openPages, readPage } from './range-pages.js';
 import { RevisionReader } from './revision-reader.js';
 import { decodeMeta, freshMeta, type Meta } from './row-codec.js';
 import { LatestReader, ROWS_HINT_DEFAULT, type RowReader } from './row-reader.js';
+import { activeKeyspace, clearInactive } from './slots.js';
 import { TableError } from './table-error.js';
+import { TableSnapshot } from './table-snapshot.js';
 import {
   type ApplyResult,
   type CompactResult,
@@ -51,8 +53,8 @@ const HASH_HEAD_BYTES = 6 * 8;
 export class TableStateMachine {
   private readonly engine: Engine;
   private readonly tableId: number;
-  private readonly keyspace: Keyspace;
-  private readonly latest: LatestReader;
+  private keyspace: Keyspace;
+  private latest: LatestReader;
   private meta: Meta;
   private isClosed = false;
 
@@ -60,10 +62,9 @@ export class TableStateMachine {
   constructor({ engine, tableId }: TableStateMachineOptions) {
     this.engine = engine;
     this.tableId = tableId;
-    this.keyspace = new Keyspace(tableId);
+    this.keyspace = activeKeyspace(engine, tableId);
     this.latest = new LatestReader(engine, this.keyspace);
-    const encoded = engine.get(this.keyspace.metaKey);
-    this.meta = encoded === undefined ? freshMeta() : decodeMeta(encoded);
+    this.meta = this.storedMeta(this.keyspace);
   }
 
   get state(): Readonly<TableState> {
@@ -150,10 +151,56 @@ export class TableStateMachine {
     return { tableId: this.tableId, ...this.meta };
   }
 
+  /** A view of everything as it is now, to be given away. Close it. */
+  openSnapshot(): TableSnapshot {
+    this.requireOpen();
+    return new TableSnapshot(this.engine, this.keyspace, { ...this.meta });
+  }
+
+  /** The note of a whole state that lies staged; undefined if none does. */
+  stagedNote(): Buffer | undefined {
+    return this.engine.get(this.keyspace.stagedKey);
+  }
+
+  /** The note of the staged state that the table's state began as; undefined if it began empty. */
+  installedNote(): Buffer | undefined {
+    return this.engine.get(this.keyspace.activeKey)?.subarray(1);
+  }
+
+  /**
+   * Makes the staged state the table's state, in one batch. Views that are open keep the old one,
+   * whose rows stay until `removeInactive`. Throws TableError TABLE_NOT_STAGED.
+   */
+  installStaged(): void {
+    this.requireOpen();
+    const note = this.stagedNote();
+    if (note === undefined) throw notStaged(`table ${this.tableId} has no staged state`);
+    const next = new Keyspace(this.tableId, otherSlot(this.keyspace.slot));
+    const meta = this.storedMeta(next);
+    if (meta.appliedIndex <= this.meta.appliedIndex) {
+      const indexes = `${meta.appliedIndex}, the table holds ${this.meta.appliedIndex}`;
+      throw notStaged(`the state staged for table ${this.tableId} holds entry ${indexes}`);
+    }
+    this.engine
+      .batch()
+      .put(next.activeKey, Buffer.concat([Buffer.from([next.slot]), note]))
+      .del(next.stagedKey)
+      .write();
+    this.keyspace = next;
+    this.latest = new LatestReader(this.engine, next);
+    this.meta = meta;
+  }
+
+  /** Removes what lies in the slot that is not in use, a staged state included. */
+  removeInactive(): void {
+    this.requireOpen();
+    clearInactive(this.engine, this.keyspace, this.tableId);
+  }
+
   /** Removes every row of the table; the object cannot be used afterwards. Idempotent. */
   destroy(): void {
     if (this.isClosed) return;
-    this.engine.deleteRange(this.keyspace.everything());
+    this.engine.deleteRange(this.keyspace.wholeTable());
     this.isClosed = true;
   }
 
@@ -205,6 +252,11 @@ export class TableStateMachine {
     return new RevisionReader(this.engine, this.keyspace, this.meta.epoch, revision);
   }
 
+  private storedMeta(keyspace: Keyspace): Meta {
+    const encoded = this.engine.get(keyspace.metaKey);
+    return encoded === undefined ? freshMeta() : decodeMeta(encoded);
+  }
+
   private requireOpen(): void {
     if (this.isClosed) throw new TableError('TABLE_CLOSED', 'the table was destroyed');
   }
@@ -229,6 +281,10 @@ function appliedBefore(): ApplyResult {
 
 function noCommand(): ApplyResult {
   return { revision: 0, succeeded: true, responses: [], skipped: false };
+}
+
+function notStaged(message: string): TableError {
+  return new TableError('TABLE_NOT_STAGED', message);
 }
 
 function outOfOrder(index: number, previous: number): TableError {

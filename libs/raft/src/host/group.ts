@@ -456,7 +456,10 @@ export class Group<Result> implements HostedGroup {
     if (bytes > this.options.uncommittedBytesMax) {
       return new HostError(HostErrorCode.TooLarge, 'payload is too big');
     }
-    if (!this.isLeader) return new HostError(HostErrorCode.NotReady, NOT_READY);
+    // A leader that hands its place over takes nothing any more, and will soon not be one.
+    if (!this.isLeader || this.node.raft.leadTransferee !== NONE) {
+      return new HostError(HostErrorCode.NotReady, NOT_READY);
+    }
     return this.proposals.isFull ? busy() : undefined;
   }
 

@@ -43,9 +43,7 @@ export interface Quiesce {
   index: bigint;
 }
 
-export interface FrameAck {
-  /** Frames received on this stream so far. */
-  frames: bigint;
+export interface Accepted {
 }
 
 export interface Envelope {
@@ -367,22 +365,16 @@ export const Quiesce: MessageFns<Quiesce> = {
   },
 };
 
-function createBaseFrameAck(): FrameAck {
-  return { frames: 0n };
+function createBaseAccepted(): Accepted {
+  return {};
 }
 
-export const FrameAck: MessageFns<FrameAck> = {
-  encode(message: FrameAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.frames !== 0n) {
-      if (BigInt.asUintN(64, message.frames) !== message.frames) {
-        throw new globalThis.Error("value provided for field message.frames of type uint64 too large");
-      }
-      writer.uint32(8).uint64(message.frames);
-    }
+export const Accepted: MessageFns<Accepted> = {
+  encode(_: Accepted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): FrameAck {
+  decode(input: BinaryReader | Uint8Array, length?: number): Accepted {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -391,18 +383,10 @@ export const FrameAck: MessageFns<FrameAck> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseFrameAck();
+      const message = createBaseAccepted();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.frames = reader.uint64() as bigint;
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -415,12 +399,11 @@ export const FrameAck: MessageFns<FrameAck> = {
     }
   },
 
-  create(base?: DeepPartial<FrameAck>): FrameAck {
-    return FrameAck.fromPartial(base ?? {});
+  create(base?: DeepPartial<Accepted>): Accepted {
+    return Accepted.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<FrameAck>): FrameAck {
-    const message = createBaseFrameAck();
-    message.frames = (object.frames !== undefined && object.frames !== null) ? BigInt(object.frames) : 0n;
+  fromPartial(_: DeepPartial<Accepted>): Accepted {
+    const message = createBaseAccepted();
     return message;
   },
 };

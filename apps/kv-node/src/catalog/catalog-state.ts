@@ -1,0 +1,161 @@
+/**
+ * What the catalog says, decoded and in memory: tables by name and id, nodes, the cluster's id.
+ *
+ * In: keys that were changed, with their values. Out: maps to look things up in, and what changed.
+ * It is a view of the catalog's table and never ahead of it: only applied rows get here.
+ */
+import { flotillaV1 } from '@flotilla/proto';
+import {
+  CLUSTER_ID_KEY,
+  DELETING_PREFIX,
+  NODE_PREFIX,
+  SEQUENCE_KEY,
+  TABLE_PREFIX,
+  decodeRow,
+} from './catalog-rows.js';
+
+export interface TableInfo {
+  readonly id: number;
+  readonly name: string;
+  readonly epoch: number;
+  /** Nodes that hold, or are to hold, a replica. */
+  readonly replicas: readonly number[];
+  readonly founders: readonly number[];
+  /** Nodes that held a replica before a change that is not done yet. */
+  readonly movingFrom: readonly number[];
+  readonly preferredLeader: number;
+  /** The row as it lies in the catalog, for conditional changes. */
+  readonly stored: Buffer;
+}
+
+export type NodeState = 'joining' | 'active' | 'drained' | 'leaving' | 'removed';
+/** In the order of `NodeRow.State`. */
+export const NODE_STATES: readonly NodeState[] = [
+  'joining',
+  'active',
+  'drained',
+  'leaving',
+  'removed',
+];
+
+export interface NodeInfo {
+  readonly id: number;
+  readonly name: string;
+  readonly raftAddress: string;
+  readonly clientUrl: string;
+  readonly identity: string;
+  readonly state: NodeState;
+  readonly replaces: number;
+  readonly stored: Buffer;
+}
+
+/** What became of one key. */
+export type CatalogChange =
+  | {
+      readonly kind: 'table';
+      readonly before: TableInfo | undefined;
+      readonly now: TableInfo | undefined;
+    }
+  | { readonly kind: 'deleting'; readonly id: number; readonly isListed: boolean }
+  | { readonly kind: 'node'; readonly id: number }
+  | { readonly kind: 'system' };
+
+export class CatalogState {
+  readonly tables = new Map<string, TableInfo>();
+  readonly tablesById = new Map<number, TableInfo>();
+  readonly nodes = new Map<number, NodeInfo>();
+  /** Ids of deleted tables whose data may still be on disk. */
+  readonly deleting = new Set<number>();
+  /** Tables whose replica set is being changed. */
+  readonly moving = new Set<number>();
+  clusterId = '';
+  /** Value of the last used table id as stored; undefined before the first table. */
+  sequence: Buffer | undefined;
+
+  /** Keys of all rows that are held here. */
+  keys(): string[] {
+    return [
+      ...Array.from(this.tables.keys(), (name) => `${TABLE_PREFIX.toString()}${name}`),
+      ...Array.from(this.deleting, (id) => `${DELETING_PREFIX.toString()}${id}`),
+      ...Array.from(this.nodes.keys(), (id) => `${NODE_PREFIX.toString()}${id}`),
+    ];
+  }
+
+  /** Takes over the value a key has now; undefined if it is gone. */
+  set(key: Buffer, value: Buffer | undefined): CatalogChange | undefined {
+    if (startsWith(key, TABLE_PREFIX)) return this.setTable(suffix(key, TABLE_PREFIX), value);
+    if (startsWith(key, DELETING_PREFIX)) {
+      return this.setDeleting(Number(suffix(key, DELETING_PREFIX)), value);
+    }
+    if (startsWith(key, NODE_PREFIX)) return this.setNode(Number(suffix(key, NODE_PREFIX)), value);
+    if (key.equals(SEQUENCE_KEY)) this.sequence = value;
+    else if (key.equals(CLUSTER_ID_KEY)) this.clusterId = value?.toString() ?? '';
+    else return undefined;
+    return { kind: 'system' };
+  }
+
+  private setTable(name: string, value: Buffer | undefined): CatalogChange {
+    const before = this.tables.get(name);
+    const now = value && toTableInfo(value);
+    if (before) {
+      this.tablesById.delete(before.id);
+      this.moving.delete(before.id);
+    }
+    if (now) {
+      this.tables.set(name, now);
+      this.tablesById.set(now.id, now);
+      if (now.movingFrom.length > 0) this.moving.add(now.id);
+    } else this.tables.delete(name);
+    return { kind: 'table', before, now };
+  }
+
+  private setDeleting(id: number, value: Buffer | undefined): CatalogChange {
+    if (value) this.deleting.add(id);
+    else this.deleting.delete(id);
+    return { kind: 'deleting', id, isListed: value !== undefined };
+  }
+
+  private setNode(id: number, value: Buffer | undefined): CatalogChange {
+    if (value) this.nodes.set(id, toNodeInfo(value));
+    else this.nodes.delete(id);
+    return { kind: 'node', id };
+  }
+}
+
+function toTableInfo(stored: Buffer): TableInfo {
+  const row = decodeRow(stored);
+  return {
+    id: Number(row.id),
+    name: row.name,
+    epoch: Number(row.epoch),
+    replicas: row.replicas.map(Number),
+    founders: row.founders.map(Number),
+    movingFrom: row.movingFrom.map(Number),
+    preferredLeader: Number(row.preferredLeader),
+    stored,
+  };
+}
+
+function toNodeInfo(stored: Buffer): NodeInfo {
+  const row = flotillaV1.NodeRow.decode(stored);
+  const state = NODE_STATES[row.state];
+  if (state === undefined) throw new Error(`node ${row.id}: state ${row.state} is not known`);
+  return {
+    id: Number(row.id),
+    name: row.name,
+    raftAddress: row.raftAddress,
+    clientUrl: row.clientUrl,
+    identity: row.identity,
+    state,
+    replaces: Number(row.replaces),
+    stored,
+  };
+}
+
+function startsWith(key: Buffer, prefix: Buffer): boolean {
+  return key.length >= prefix.length && prefix.compare(key, 0, prefix.length) === 0;
+}
+
+function suffix(key: Buffer, prefix: Buffer): string {
+  return key.toString('utf8', prefix.length);
+}

@@ -1,0 +1,165 @@
+/**
+ * The extension of the Cluster API (`flotilla.cluster.v1`): looks at a running cluster and changes it.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GrpcStatusError, status } from '@flotilla/grpc';
+import { type clusterV1 } from '@flotilla/proto';
+import { LOADED_CONFIG, type LoadedConfig } from '@flotilla/platform';
+import { Controller, Inject } from '@nestjs/common';
+import { GrpcMethod, Payload } from '@nestjs/microservices';
+import { Catalog } from '../catalog/catalog.service.js';
+import { type NodeInfo, type TableInfo } from '../catalog/catalog-state.js';
+import { type KvNodeConfig } from '../config/kv-node-config.js';
+import { toStatus } from '../kv/errors.js';
+import { TableRegistry } from '../tables/table-registry.js';
+import { ClusterChanges } from './cluster-changes.js';
+import { ClusterOperator } from './cluster-operator.js';
+import { ClusterView } from './cluster-view.js';
+
+export const CLUSTER_CHANGES_SERVICE = 'flotilla.cluster.v1.Cluster';
+/** The name under which Nest knows it: `Cluster` is that of Regatta's. */
+export const CLUSTER_CHANGES = 'ClusterChanges';
+
+/** How long a new leader is waited for, and how often looked for. */
+const TRANSFER_TIMEOUT_MS = 10_000;
+const LOOK_MS = 50;
+
+@Controller()
+export class ClusterChangesController {
+  constructor(
+    @Inject(LOADED_CONFIG) private readonly loaded: LoadedConfig<KvNodeConfig>,
+    private readonly catalog: Catalog,
+    private readonly view: ClusterView,
+    private readonly tables: TableRegistry,
+    private readonly operator: ClusterOperator,
+    private readonly changes: ClusterChanges,
+  ) {}
+
+  @GrpcMethod(CLUSTER_CHANGES, 'ListNodes')
+  listNodes(): clusterV1.ListNodesResponse {
+    const { nodes, clusterId } = this.catalog.state;
+    const { clusterName } = this.loaded.config.memberlist;
+    const sorted = [...nodes.values()].sort((a, b) => a.id - b.id);
+    return { clusterName, clusterId, nodes: sorted.map((node) => this.describe(node)) };
+  }
+
+  @GrpcMethod(CLUSTER_CHANGES, 'ListPlacements')
+  listPlacements(
+    @Payload() { table }: clusterV1.ListPlacementsRequest,
+  ): clusterV1.ListPlacementsResponse {
+    const { tables } = this.catalog.state;
+    const only = tables.get(table);
+    if (table !== '' && !only) throw invalid('table not found');
+    const listed = only ? [only] : [...tables.values()].sort((a, b) => a.id - b.id);
+    return { placements: listed.map((info) => this.placement(info)) };
+  }
+
+  @GrpcMethod(CLUSTER_CHANGES, 'AddNode')
+  async addNode(@Payload() request: clusterV1.AddNodeRequest): Promise<clusterV1.AddNodeResponse> {
+    const { raftAddress, name } = request;
+    const [wantedId, replaces] = [Number(request.id), Number(request.replaces)];
+    const id = await answered(this.changes.addNode({ id: wantedId, name, raftAddress, replaces }));
+    const members = [...this.catalog.state.nodes.values()]
+      .filter(({ state }) => state !== 'removed' && state !== 'joining')
+      .map((node) => [node.id, node.raftAddress] as const);
+    const all = [...members, [id, raftAddress] as const];
+    return {
+      id: BigInt(id),
+      initialMembers: all.map(([node, address]) => `${node}=${address}`).join(','),
+    };
+  }
+
+  @GrpcMethod(CLUSTER_CHANGES, 'RemoveNode')
+  async removeNode(
+    @Payload() { id }: clusterV1.RemoveNodeRequest,
+  ): Promise<clusterV1.RemoveNodeResponse> {
+    await answered(this.changes.removeNode(Number(id)));
+    return {};
+  }
+
+  @GrpcMethod(CLUSTER_CHANGES, 'DrainNode')
+  async drainNode(
+    @Payload() { id, undo }: clusterV1.DrainNodeRequest,
+  ): Promise<clusterV1.DrainNodeResponse> {
+    await answered(this.changes.drainNode(Number(id), undo));
+    return {};
+  }
+
+  @GrpcMethod(CLUSTER_CHANGES, 'Rebalance')
+  async rebalance(
+    @Payload() { dryRun }: clusterV1.RebalanceRequest,
+  ): Promise<clusterV1.RebalanceResponse> {
+    const moves = this.operator.plan();
+    if (!dryRun) await this.operator.step();
+    return {
+      moves: moves.map(({ tableId, from, to, preferredLeader }) => ({
+        table: this.catalog.state.tablesById.get(tableId)?.name ?? '',
+        from: from.map(BigInt),
+        to: to.map(BigInt),
+        preferredLeader: BigInt(preferredLeader),
+      })),
+    };
+  }
+
+  @GrpcMethod(CLUSTER_CHANGES, 'TransferLeader')
+  async transferLeader(
+    @Payload() { table, to }: clusterV1.TransferLeaderRequest,
+  ): Promise<clusterV1.TransferLeaderResponse> {
+    const leader = await answered(this.changes.preferLeader(table, Number(to)));
+    const info = this.catalog.state.tables.get(table);
+    const running = info && this.tables.get(info.id);
+    // A node without a replica cannot see who leads; the change happens all the same.
+    if (!running) return { leader: BigInt(leader) };
+    const untilMs = performance.now() + TRANSFER_TIMEOUT_MS;
+    while (running.group.status().leader !== leader) {
+      if (performance.now() > untilMs) {
+        throw new GrpcStatusError(status.UNAVAILABLE, `node ${leader} does not lead the table yet`);
+      }
+      if (running.group.isLeader) running.group.transferLeader(leader);
+      await sleep(LOOK_MS);
+    }
+    return { leader: BigInt(leader) };
+  }
+
+  private describe(node: NodeInfo): clusterV1.Node {
+    const { id, name, raftAddress, clientUrl, state } = node;
+    const { voters, learners } = this.catalog.group.confState();
+    const catalogRole = voters.includes(id) ? 'voter' : learners.includes(id) ? 'learner' : '';
+    return {
+      id: BigInt(id),
+      name,
+      raftAddress,
+      clientUrl,
+      state,
+      alive: this.view.isAlive(id),
+      replicas: BigInt(this.view.load.replicasOf(id)),
+      preferredLeaders: BigInt(this.view.load.leadersOf(id)),
+      catalogRole,
+      catalogLeader: this.catalog.group.status().leader === id,
+    };
+  }
+
+  private placement(info: TableInfo): clusterV1.Placement {
+    const leader = this.tables.get(info.id)?.group.status().leader ?? 0;
+    return {
+      table: info.name,
+      id: BigInt(info.id),
+      replicas: info.replicas.map(BigInt),
+      movingFrom: info.movingFrom.map(BigInt),
+      preferredLeader: BigInt(info.preferredLeader),
+      leader: BigInt(leader),
+    };
+  }
+}
+
+async function answered<T>(outcome: Promise<T>): Promise<T> {
+  try {
+    return await outcome;
+  } catch (error) {
+    throw toStatus(error);
+  }
+}
+
+function invalid(message: string): GrpcStatusError {
+  return new GrpcStatusError(status.INVALID_ARGUMENT, message);
+}

@@ -1,0 +1,184 @@
+/**
+ * The part of a node that makes it one of a cluster: catalog, tables, routing and upkeep, put together
+ * in the order in which they need each other.
+ *
+ *   catalog --changes--> tables that run here, links to nodes, load
+ *   client or peer --> router --> replica here, or a node that has one
+ */
+import { type Logger } from '@flotilla/platform';
+import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
+import { Catalog } from '../catalog/catalog.service.js';
+import { type CatalogChange } from '../catalog/catalog-state.js';
+import { type NodeDirectory } from '../catalog/node-directory.js';
+import { type KvNodeConfig } from '../config/kv-node-config.js';
+import { KvService } from '../kv/kv.service.js';
+import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
+import { type NodeRuntime } from '../node/node-runtime.js';
+import { type NodeStorage } from '../node/node-storage.js';
+import { type PeerSide } from '../peers/peer-side.js';
+import { Forwarder } from '../routing/forwarder.js';
+import { PassedCalls } from '../routing/passed-calls.js';
+import { TableRouter } from '../routing/table-router.js';
+import { TableAdmin } from '../tables/table-admin.js';
+import { TableRegistry } from '../tables/table-registry.js';
+import { ClusterLoop } from './cluster-loop.js';
+import { ClusterOperator } from './cluster-operator.js';
+import { ClusterView } from './cluster-view.js';
+import { Leadership } from './leadership.js';
+import { otherNodes } from './other-nodes.js';
+import { register, type Registration } from './self-registration.js';
+import { TableMover } from './table-mover.js';
+
+export interface NodeClusterParts {
+  readonly config: KvNodeConfig;
+  readonly identity: string;
+  readonly storage: NodeStorage;
+  readonly runtime: NodeRuntime;
+  readonly peers: PeerSide;
+  readonly directory: NodeDirectory;
+  readonly logger: Logger;
+  readonly onFatal: (error: unknown) => void;
+  readonly onStranger: (reason: string) => void;
+}
+
+export class NodeCluster {
+  readonly catalog: Catalog;
+  readonly tables: TableRegistry;
+  readonly view: ClusterView;
+  readonly kv: KvService;
+  readonly admin: TableAdmin;
+  readonly operator: ClusterOperator;
+  readonly leadership: Leadership;
+  private readonly loop: ClusterLoop;
+
+  constructor(private readonly parts: NodeClusterParts) {
+    const { config, storage, runtime, peers, directory, logger } = parts;
+    const { network } = peers;
+    const self = config.raft.nodeId;
+    const replicasMax = config.tables.replicas;
+    this.tables = new TableRegistry(runtime, storage.engine, (error) =>
+      logger.error({ err: error }, 'a table could not be removed from this node'),
+    );
+    this.catalog = new Catalog(runtime, storage.engine, foundersOf(config));
+    this.view = new ClusterView(this.catalog.state, network);
+    const forwarder = new Forwarder(network);
+    const router = new TableRouter(runtime, this.catalog, this.tables, network, forwarder);
+    this.kv = new KvService(runtime, router);
+    const passed = new PassedCalls(runtime, this.catalog, this.tables, this.kv, forwarder);
+    this.catalog.useLeaderElsewhere((command, deadlineMs) =>
+      passed.proposeAtLeader(command, deadlineMs),
+    );
+    const { catalog, tables, view } = this;
+    const others = otherNodes(network, passed);
+    this.admin = new TableAdmin(runtime, catalog, tables, view, others, replicasMax);
+    this.operator = new ClusterOperator(catalog, view, self, replicasMax, logger);
+    this.leadership = new Leadership(catalog.state, tables, catalog.group, network, self);
+    this.loop = this.makeLoop(self);
+    directory.useCatalog(catalog.state.nodes);
+    peers.serve({
+      call: (request, call) => passed.call(request, call),
+      callStream: (request, call, sink) => passed.callStream(request, call, sink),
+      awaitCatalog: async (index) => {
+        await catalog.group.applied(index, runtime.deadline(OPERATION_TIMEOUT_MS));
+      },
+    });
+    for (const table of catalog.state.tables.values()) tables.follow(undefined, table);
+    catalog.onChange((changes) => this.follow(changes));
+  }
+
+  /** Settles once the catalog is heard of and this node is one of its members. */
+  async join(timeoutMs: number): Promise<void> {
+    this.loop.start();
+    const deadlineMs = this.parts.runtime.deadline(timeoutMs);
+    await this.catalog.barrier(deadlineMs);
+    await this.loop.whenRegistered();
+    this.sweep();
+  }
+
+  /** Settles once the groups that run here have leaders, or the time is over. */
+  async tablesLed(timeoutMs: number): Promise<void> {
+    const deadlineMs = this.parts.runtime.deadline(timeoutMs);
+    const waits = [...this.tables.all()].map(({ group }) => group.leaderKnown(deadlineMs));
+    await Promise.allSettled(waits);
+  }
+
+  async stop(): Promise<void> {
+    await this.loop.stop();
+    await this.tables.stop();
+  }
+
+  private follow(changes: readonly CatalogChange[]): void {
+    this.view.follow(changes);
+    for (const change of changes) {
+      if (change.kind === 'table') this.tables.follow(change.before, change.now);
+      else if (change.kind === 'deleting' && change.isListed) this.tables.deleted(change.id);
+      else if (change.kind === 'node') this.nodeChanged(change.id);
+    }
+    this.loop.nudge();
+  }
+
+  private nodeChanged(id: number): void {
+    const { config, peers, onStranger } = this.parts;
+    if (id !== config.raft.nodeId) peers.network.refresh();
+    else if (this.catalog.state.nodes.get(id)?.state === 'removed') {
+      onStranger(`node ${id} was removed from the cluster; its id is never used again`);
+    } else this.loop.registerAgain();
+  }
+
+  /** What was deleted or moved away while this node was not there to see it goes now. */
+  private sweep(): void {
+    const { storage } = this.parts;
+    const { state } = this.catalog;
+    const lastId = state.sequence ? Number(state.sequence.toString()) : 0;
+    for (const id of storage.log.groups()) {
+      const wasTable = id >= FIRST_TABLE_ID && id <= lastId;
+      if (wasTable && !state.tablesById.has(id)) this.tables.deleted(id);
+    }
+    this.tables.removeLeftovers();
+  }
+
+  private makeLoop(self: number): ClusterLoop {
+    const { config, runtime, peers, logger, identity } = this.parts;
+    const own: Registration = {
+      nodeId: self,
+      identity,
+      name: config.memberlist.nodeName,
+      raftAddress: config.raft.address,
+      clientUrl: config.api.advertiseAddress,
+      isFounder: foundersOf(config).includes(self),
+    };
+    const isAlive = (node: number) => peers.network.isAlive(node);
+    const mover = new TableMover(this.catalog, this.tables, self, isAlive, (error, table) =>
+      logger.error({ err: error, table }, 'a table could not be moved'),
+    );
+    return new ClusterLoop(
+      {
+        register: async () => {
+          await this.catalog.barrier(runtime.deadline(OPERATION_TIMEOUT_MS));
+          return register(this.catalog, own, this.parts.onStranger);
+        },
+        operate: async () => {
+          await this.operator.step();
+          await this.finishDeletions();
+        },
+        move: () => mover.step(),
+        spread: () => this.leadership.spread(),
+      },
+      this.parts.onFatal,
+    );
+  }
+
+  /** The notes of deleted tables, once their data is gone here; other nodes remember by their log. */
+  private async finishDeletions(): Promise<void> {
+    if (!this.catalog.group.isLeader) return;
+    for (const id of this.catalog.state.deleting) {
+      await this.tables.settled();
+      await this.admin.finishDeletion(id);
+    }
+  }
+}
+
+/** Who founds the catalog where nothing is stored yet; nobody if this node joins. */
+function foundersOf({ raft }: KvNodeConfig): readonly number[] {
+  return raft.join ? [] : [...raft.members().keys()];
+}

@@ -1,0 +1,83 @@
+/**
+ * The identity of a data folder: made once, never changed, so that a node that lost its data cannot
+ * pass for the one that had it.
+ *
+ * In: the folder of the Raft log, the node's id and the cluster's name. Out: the identity. A folder
+ * that belongs to another node or cluster is refused by name.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+
+const FILE = 'identity.json';
+
+interface Stored {
+  readonly identity: string;
+  readonly nodeId: number;
+  readonly clusterName: string;
+}
+
+export class NodeIdentityError extends Error {
+  override readonly name = 'NodeIdentityError';
+  readonly code = 'node-identity';
+  readonly retryable = false;
+}
+
+/** Throws NodeIdentityError when the folder belongs to another node. */
+export function nodeIdentity(folder: string, nodeId: number, clusterName: string): string {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, FILE);
+  if (!existsSync(file)) return create(file, nodeId, clusterName);
+  const stored = read(file);
+  if (stored.nodeId !== nodeId) {
+    const text = `${folder} belongs to node ${stored.nodeId}, but raft.node-id is ${nodeId}`;
+    throw new NodeIdentityError(`${text}: start it with its own id, or use another data-dir`);
+  }
+  if (stored.clusterName !== clusterName) {
+    const text = `${folder} belongs to cluster "${stored.clusterName}"`;
+    throw new NodeIdentityError(`${text}, but memberlist.cluster-name is "${clusterName}"`);
+  }
+  return stored.identity;
+}
+
+function create(file: string, nodeId: number, clusterName: string): string {
+  const stored: Stored = { identity: randomUUID(), nodeId, clusterName };
+  const unfinished = `${file}.tmp`;
+  const handle = openSync(unfinished, 'w');
+  try {
+    writeSync(handle, `${JSON.stringify(stored)}\n`);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+  renameSync(unfinished, file);
+  const folder = openSync(join(file, '..'), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+  return stored.identity;
+}
+
+function read(file: string): Stored {
+  const text = readFileSync(file, 'utf8');
+  try {
+    const { identity, nodeId, clusterName } = JSON.parse(text) as Partial<Stored>;
+    if (typeof identity === 'string' && typeof nodeId === 'number' && clusterName !== undefined) {
+      return { identity, nodeId, clusterName };
+    }
+  } catch (cause) {
+    throw new NodeIdentityError(`${file} is damaged: restore it from a copy`, { cause });
+  }
+  throw new NodeIdentityError(`${file} is damaged: restore it from a copy`);
+}

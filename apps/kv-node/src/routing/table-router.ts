@@ -1,0 +1,197 @@
+/**
+ * Finds who can answer for a table: the replica here, its leader, or a node that holds it.
+ *
+ *   read    a voter here, else any living replica; tried elsewhere when that fails
+ *   write   the leader, here or there; tried again only when it certainly was not done
+ *
+ * In: a table's name, what to do where it is local, the call to pass on where it is not. Out: an
+ * answer. While a group has no leader the call waits, as long as its deadline allows.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GrpcStatusError, status } from '@flotilla/grpc';
+import { HostError, HostErrorCode } from '@flotilla/raft';
+import { type Catalog } from '../catalog/catalog.service.js';
+import { type TableInfo } from '../catalog/catalog-state.js';
+import { notReady, tableNotFound, toStatus } from '../kv/errors.js';
+import { type NodeRuntime } from '../node/node-runtime.js';
+import { wasNotExecuted, type PeerNetwork } from '../peers/peer-network.js';
+import { type RunningTable, type TableRegistry } from '../tables/table-registry.js';
+import { HOPS_MAX, type Forwarder } from './forwarder.js';
+
+/** A call that a client made, or another node passed on. */
+export interface RoutedCall {
+  readonly table: Buffer;
+  readonly method: string;
+  readonly request: Uint8Array;
+  /** How often it was passed on before it came here. */
+  readonly hops: number;
+  /** On the clock of the host. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Answer {
+  readonly answer: Uint8Array;
+  /** Log index the answer speaks of; 0 for none. */
+  readonly index: number;
+}
+
+const PAUSE_MS = 10;
+const PAUSE_MAX_MS = 200;
+/** A write that is done waits no longer than this for the replica here to show it. */
+const OWN_WRITE_WAIT_MS = 1_000;
+
+export class TableRouter {
+  constructor(
+    private readonly runtime: NodeRuntime,
+    private readonly catalog: Catalog,
+    private readonly registry: TableRegistry,
+    private readonly network: PeerNetwork,
+    private readonly forwarder: Forwarder,
+  ) {}
+
+  /** The replica here, if it may answer reads: one that is still being filled may not. */
+  serving(name: Uint8Array): RunningTable | undefined {
+    const table = this.registry.find(name);
+    return table?.group.isVoter ? table : undefined;
+  }
+
+  /** What the catalog says of a table; asks it before it says that there is none. */
+  async lookUp(name: Buffer, deadlineMs: number): Promise<TableInfo> {
+    const key = name.toString();
+    const known = this.catalog.state.tables.get(key);
+    if (known) return known;
+    try {
+      await this.catalog.barrier(deadlineMs);
+    } catch (error) {
+      throw toStatus(error);
+    }
+    const found = this.catalog.state.tables.get(key);
+    if (!found) throw tableNotFound();
+    return found;
+  }
+
+  /** Answers from the replica here or from any other; may be tried at several. */
+  async read(
+    call: RoutedCall,
+    answerHere: (table: RunningTable) => Uint8Array | Promise<Uint8Array>,
+  ): Promise<Uint8Array> {
+    for (let attempt = 0; ; attempt++) {
+      const info = await this.lookUp(call.table, call.deadlineMs);
+      const here = this.serving(call.table);
+      if (here) return answerHere(here);
+      const node = this.pickReplica(info, attempt);
+      try {
+        if (node !== undefined && call.hops < HOPS_MAX) {
+          return (await this.forwarder.call(node, this.passed(call))).answer;
+        }
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+      }
+      await this.pause(attempt, call.deadlineMs);
+    }
+  }
+
+  /** A stream from a replica elsewhere; undefined when one runs here that may answer. */
+  async remoteStream(call: RoutedCall): Promise<AsyncIterable<Buffer> | undefined> {
+    for (let attempt = 0; ; attempt++) {
+      const info = await this.lookUp(call.table, call.deadlineMs);
+      if (this.serving(call.table)) return undefined;
+      const node = this.pickReplica(info, attempt);
+      if (node !== undefined && call.hops < HOPS_MAX) {
+        return this.forwarder.stream(node, this.passed(call));
+      }
+      await this.pause(attempt, call.deadlineMs);
+    }
+  }
+
+  /** Has the leader do it. */
+  async write(
+    call: RoutedCall,
+    propose: (table: RunningTable) => Promise<Answer>,
+  ): Promise<Answer> {
+    for (let attempt = 0; ; attempt++) {
+      const info = await this.lookUp(call.table, call.deadlineMs);
+      const here = this.registry.get(info.id);
+      try {
+        if (here?.group.isLeader) return await propose(here);
+        const node = await this.leaderOf(info, here, attempt, call.deadlineMs);
+        if (node === this.runtime.host.nodeId) continue;
+        if (node !== undefined && call.hops < HOPS_MAX) return await this.writeAt(node, call, here);
+      } catch (error) {
+        if (!mayTryAgain(error)) throw toStatus(error);
+      }
+      await this.pause(attempt, call.deadlineMs);
+    }
+  }
+
+  private async writeAt(
+    node: number,
+    call: RoutedCall,
+    here: RunningTable | undefined,
+  ): Promise<Answer> {
+    const { answer, index } = await this.forwarder.call(node, this.passed(call));
+    const done = { answer, index: Number(index) };
+    if (here?.group.isVoter && done.index > 0) await this.showHere(here, done.index, call);
+    return done;
+  }
+
+  /** Whoever wrote through this node reads their write here. */
+  private async showHere(here: RunningTable, index: number, call: RoutedCall): Promise<void> {
+    const atMost = this.runtime.deadline(OWN_WRITE_WAIT_MS);
+    try {
+      await here.group.applied(index, Math.min(atMost, call.deadlineMs));
+    } catch (error) {
+      // The write is done wherever it counts; a replica that is behind must not deny that.
+      if (!(error instanceof HostError)) throw error;
+    }
+  }
+
+  private async leaderOf(
+    info: TableInfo,
+    here: RunningTable | undefined,
+    attempt: number,
+    deadlineMs: number,
+  ): Promise<number | undefined> {
+    if (here?.group.isVoter) return here.group.leaderKnown(deadlineMs);
+    const { preferredLeader } = info;
+    if (attempt === 0 && this.network.isAlive(preferredLeader)) return preferredLeader;
+    return this.pickReplica(info, attempt);
+  }
+
+  private pickReplica(info: TableInfo, attempt: number): number | undefined {
+    const self = this.runtime.host.nodeId;
+    const settled = info.movingFrom.length > 0 ? info.movingFrom : info.replicas;
+    const living = settled.filter((id) => id !== self && this.network.isAlive(id));
+    const steady = living.filter((id) => !this.network.isDraining(id));
+    const choice = steady.length > 0 ? steady : living;
+    if (choice.length === 0) return undefined;
+    return choice[(info.id + attempt) % choice.length];
+  }
+
+  private passed(call: RoutedCall) {
+    const { method, request, hops, signal } = call;
+    const deadlineMs = this.runtime.remainingMs(call.deadlineMs);
+    return { method, request, hops, deadlineMs, ...(signal && { signal }) };
+  }
+
+  private async pause(attempt: number, deadlineMs: number): Promise<void> {
+    const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** Math.min(attempt, 8));
+    if (this.runtime.remainingMs(deadlineMs) <= pauseMs) throw notReady();
+    await sleep(pauseMs);
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof GrpcStatusError && error.code === status.UNAVAILABLE;
+}
+
+/** A busy group says so at once; one without a leader may have one soon. */
+function mayTryAgain(error: unknown): boolean {
+  if (error instanceof HostError) return error.code === HostErrorCode.NotReady;
+  return isUnavailable(error) && wasNotExecuted(error) && !isBusy(error);
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof GrpcStatusError && error.message.startsWith('system is too busy');
+}
