@@ -6,7 +6,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -26,6 +26,8 @@ export interface NodeOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Takes the place of a free port on 127.0.0.1. */
   readonly apiAddress?: string;
+  /** The same for the address of other nodes, host:port. */
+  readonly raftAddress?: string;
 }
 
 export interface Exit {
@@ -57,7 +59,7 @@ export class NodeProcess {
     private readonly options: NodeOptions,
     readonly apiAddress: string,
     readonly restAddress: string,
-    private readonly raftAddress: string,
+    readonly raftAddress: string,
   ) {
     this.ownsDataDir = options.dataDir === undefined;
     this.dataDir = options.dataDir ?? temporaryFolder('node');
@@ -67,7 +69,8 @@ export class NodeProcess {
   static async prepare(options: NodeOptions = {}): Promise<NodeProcess> {
     const api = options.apiAddress ?? `http://127.0.0.1:${await freePort()}`;
     const rest = `http://127.0.0.1:${await freePort()}`;
-    return new NodeProcess(options, api, rest, `127.0.0.1:${await freePort()}`);
+    const raft = options.raftAddress ?? `127.0.0.1:${await freePort()}`;
+    return new NodeProcess(options, api, rest, raft);
   }
 
   static async start(options: NodeOptions = {}): Promise<NodeProcess> {
@@ -118,6 +121,26 @@ export class NodeProcess {
     return outcome;
   }
 
+  get isRunning(): boolean {
+    return this.child !== undefined && this.child.exitCode === null && !this.child.signalCode;
+  }
+
+  /** Sends a signal and waits for nothing. */
+  signal(signal: NodeJS.Signals): void {
+    this.child?.kill(signal);
+  }
+
+  /** How the process ended, if it does within the time. */
+  async ended(timeoutMs: number): Promise<Exit | undefined> {
+    const late = new AbortController();
+    const outcome = await Promise.race([
+      this.exit(),
+      sleep(timeoutMs, undefined, { signal: late.signal }),
+    ]);
+    late.abort();
+    return outcome;
+  }
+
   async kill(): Promise<void> {
     this.child?.kill('SIGKILL');
     await this.exit();
@@ -144,8 +167,10 @@ export class NodeProcess {
 
   private spawn(): ChildProcess {
     this.printed = '';
+    mkdirSync(this.dataDir, { recursive: true });
     const flags = [
       `--api.address=${this.apiAddress}`,
+      `--api.advertise-address=${this.apiAddress}`,
       `--rest.address=${this.restAddress}`,
       `--raft.address=${this.raftAddress}`,
       `--data-dir=${this.dataDir}`,
