@@ -110,6 +110,11 @@ export class NodeProcess {
     }
   }
 
+  /** Starts a node and waits for nothing. */
+  launch(): void {
+    this.spawn();
+  }
+
   /** Starts a node that is expected to refuse; returns how it ended. */
   async startAndFail(): Promise<Exit> {
     const child = this.spawn();

@@ -77,7 +77,7 @@ export class PeerServer {
 
   private register(): void {
     const { server, handlers } = this;
-    server.authorize(PEER_SERVICE, (call) => this.check(call));
+    server.authorize(PEER_SERVICE, (call) => this.greet(call));
     server.register(peerPath('Connect'), 'bidi', (frames, call, sink) =>
       this.connect(frames, call, sink),
     );
@@ -107,7 +107,12 @@ export class PeerServer {
       this.handlers.refused(refusal, call.peer);
       throw refusalError(refusal);
     }
-    for (const [name, value] of Object.entries(helloMetadata(this.own, hello?.nodeId ?? 0))) {
+  }
+
+  /** Who answers: the caller checks that too. */
+  private greet(call: CallContext): void {
+    this.check(call);
+    for (const [name, value] of Object.entries(helloMetadata(this.own, nodeOf(call)))) {
       call.setHeader(name, value as string);
     }
   }
@@ -121,7 +126,11 @@ export class PeerServer {
     await sink.write(peerV1.Accepted.encode({}).finish());
     this.count(from, 1);
     try {
-      for await (const bytes of frames) this.receive(from, bytes);
+      for await (const bytes of frames) {
+        // Removed while it was connected: it is told so, as it would be if it came anew.
+        if (this.directory.find(from)?.removed !== false) this.check(call);
+        this.receive(from, bytes);
+      }
     } finally {
       this.count(from, -1);
     }
