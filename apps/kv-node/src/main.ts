@@ -1,6 +1,8 @@
 /**
  * The program `kv-node`: reads its settings, starts a node, and stops it on SIGINT or SIGTERM.
  *
+ * `kv-node recover` works on the data of a node that does not run, and ends.
+ *
  * Exit codes: 0 stopped cleanly, 1 could not start or stop, 2 bad settings, 70 crashed. A process
  * that started this one with an IPC channel is told `ready`, and the node stops when it goes away.
  */
@@ -8,10 +10,14 @@ import 'reflect-metadata';
 import { createLogger, EXIT_CODES, loadConfigOrExit, runApp } from '@flotilla/platform';
 import { kvNodeSchema } from './config/kv-node-config.js';
 import { KvNode } from './kv-node.js';
+import { runRecover } from './recover/run-recover.js';
 import { VERSION } from './version.js';
 
 const loaded = loadConfigOrExit(kvNodeSchema(VERSION));
 const { config } = loaded;
+if (loaded.command === 'recover') {
+  process.exit(await runRecover(config, (line) => process.stdout.write(`${line}\n`)));
+}
 const logger = createLogger({ service: 'kv-node', level: config.logLevel, pretty: config.devMode });
 
 const node = new KvNode(

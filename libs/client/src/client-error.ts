@@ -15,6 +15,8 @@ export class ClientError extends Error {
     readonly code: StatusName,
     message: string,
     options: { cause?: unknown } = {},
+    /** The server says that nothing was done: trying again cannot do it twice. */
+    readonly notExecuted = false,
   ) {
     super(message, options);
     this.name = 'ClientError';
@@ -22,11 +24,17 @@ export class ClientError extends Error {
   }
 }
 
+/** Trailer of an answer to a call that certainly changed nothing. */
+const NOT_EXECUTED = 'flotilla-not-executed';
+
 /** Anything that was thrown by a call, as a ClientError. */
 export function toClientError(error: unknown): ClientError {
   if (error instanceof ClientError) return error;
   if (error instanceof GrpcStatusError) {
-    return new ClientError(NAMES.get(error.code) ?? 'UNKNOWN', error.message, { cause: error });
+    const said = error.metadata?.[NOT_EXECUTED];
+    const notExecuted = (Array.isArray(said) ? said[0] : said) === '1';
+    const name = NAMES.get(error.code) ?? 'UNKNOWN';
+    return new ClientError(name, error.message, { cause: error }, notExecuted);
   }
   const message = error instanceof Error ? error.message : String(error);
   return new ClientError('UNKNOWN', message, { cause: error });

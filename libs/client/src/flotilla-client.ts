@@ -4,13 +4,15 @@
  *   request -> bytes -> current endpoint -> bytes -> answer
  *                 Unavailable: next endpoint, after a growing pause, while the deadline allows
  *
- * A read is tried again whenever a node was unavailable. A write is tried again only if the
- * connection was never made: otherwise it may have happened, and the caller has to decide.
+ * A read is tried again whenever a node was unavailable. A write is tried again only if it certainly
+ * did not happen: the connection was never made, or the server says so. Otherwise the caller has to
+ * decide.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createGrpcJsClient, type ClientTlsOptions, type GrpcClient } from '@flotilla/grpc';
 import { regattaV1 as v1 } from '@flotilla/proto';
 import { type ClientError, toClientError } from './client-error.js';
+import { ClusterCalls } from './cluster-calls.js';
 import { toBytes, toHeader, toKeyValue } from './convert.js';
 import type {
   CallOptions,
@@ -35,7 +37,8 @@ export interface FlotillaClientOptions {
   readonly timeoutMs?: number;
 }
 
-interface Codec<Request, Answer> {
+/** How a call is made. */
+export interface Codec<Request, Answer> {
   readonly path: string;
   readonly request: { encode(message: Request): { finish(): Uint8Array } };
   readonly answer: { decode(bytes: Uint8Array): Answer };
@@ -45,6 +48,9 @@ interface Codec<Request, Answer> {
 
 const TIMEOUT_MS = 5_000;
 const ATTEMPTS_MAX = 10;
+/** A node that restarts is away for seconds: the next attempt must not be minutes off. */
+const RECONNECT_MIN_MS = 50;
+const RECONNECT_MAX_MS = 2_000;
 const PAUSE_MS = 20;
 const PAUSE_MS_MAX = 1_000;
 /** What a channel says when it has nobody to talk to: nothing was sent then. */
@@ -93,7 +99,11 @@ export class FlotillaClient {
   constructor(private readonly options: FlotillaClientOptions) {
     if (options.endpoints.length === 0) throw new Error('endpoints must name at least one');
     this.clients = options.endpoints.map((endpoint) =>
-      createGrpcJsClient(endpoint, options.tls === undefined ? {} : { tls: options.tls }),
+      createGrpcJsClient(endpoint, {
+        reconnectMinMs: RECONNECT_MIN_MS,
+        reconnectMaxMs: RECONNECT_MAX_MS,
+        ...(options.tls && { tls: options.tls }),
+      }),
     );
     this.metadata = options.token ? { authorization: `Bearer ${options.token}` } : {};
   }
@@ -181,6 +191,11 @@ export class FlotillaClient {
     return this.call({ ...STATUS, isRead: true }, { config: withConfig }, options);
   }
 
+  /** Looks at the nodes of the cluster, and changes them. */
+  get cluster(): ClusterCalls {
+    return new ClusterCalls((codec, message, options) => this.call(codec, message, options));
+  }
+
   /** Idempotent. */
   close(): void {
     for (const client of this.clients) client.close();
@@ -217,7 +232,7 @@ export class FlotillaClient {
 }
 
 function mayRetry(error: ClientError, isRead: boolean): boolean {
-  return error.retryable && (isRead || NEVER_SENT.test(error.message));
+  return error.retryable && (isRead || error.notExecuted || NEVER_SENT.test(error.message));
 }
 
 function rangeMessage(request: RangeRequest): v1.RangeRequest {

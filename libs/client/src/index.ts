@@ -1,4 +1,13 @@
 /** Public face of the TypeScript client. */
 export { ClientError, toClientError } from './client-error.js';
+export type {
+  AddedNode,
+  ClusterCalls,
+  NewNode,
+  NodeDescription,
+  NodeList,
+  PlacementDescription,
+  PlannedMove,
+} from './cluster-calls.js';
 export { FlotillaClient, type FlotillaClientOptions } from './flotilla-client.js';
 export * from './types.js';

@@ -1,9 +1,13 @@
-/** `flotilla cluster`: who the members are, and how the one that answers stands. */
+/** `flotilla cluster`: who the members are, how the one that answers stands, and changes of both. */
 import type { Command } from 'commander';
+import { addClusterChanges } from './cluster-changes.js';
+import { addClusterViews } from './cluster-views.js';
 import { withContext } from './command-context.js';
 
 export function addCluster(program: Command): void {
-  const cluster = program.command('cluster').description('look at the cluster');
+  const cluster = program.command('cluster').description('look at the cluster and change it');
+  addClusterViews(cluster);
+  addClusterChanges(cluster);
   cluster
     .command('members')
     .description('list the members')

@@ -154,6 +154,10 @@ export class ReplicationConfig extends TlsConfig {
   @IntegerAtLeast(0) readonly logCacheEntries: number = 0;
 }
 
+export class RecoverConfig {
+  @Flag() readonly acceptDataLoss: boolean = false;
+}
+
 export class KvNodeConfig {
   @RequiredText('a folder') readonly dataDir: string = '';
   @Flag() readonly devMode: boolean = false;
@@ -170,6 +174,8 @@ export class KvNodeConfig {
   @Type(() => MaintenanceConfig)
   readonly maintenance: MaintenanceConfig = new MaintenanceConfig();
   @ValidateNested() @Type(() => TablesConfig) readonly tables: TablesConfig = new TablesConfig();
+  @ValidateNested() @Type(() => RecoverConfig) readonly recover: RecoverConfig =
+    new RecoverConfig();
   @ValidateNested()
   @Type(() => ReplicationConfig)
   readonly replication: ReplicationConfig = new ReplicationConfig();
@@ -202,6 +208,10 @@ export function kvNodeSchema(version: string): ConfigSchema<KvNodeConfig> {
       version,
       commands: [
         { name: 'leader', description: 'a node of the leader cluster, which takes writes' },
+        {
+          name: 'recover',
+          description: 'offline: make this node a cluster of its own after the majority was lost',
+        },
       ],
     },
     settings: KV_NODE_SETTINGS,

@@ -360,14 +360,14 @@ const SERVICES: readonly Setting[] = [
     key: 'tables.names',
     kind: 'list',
     default: [],
-    appliesTo: ['leader'],
+    appliesTo: ['leader', 'recover'],
     description: 'tables to create at start (deprecated, use the tables API)',
   },
   {
     key: 'tables.delete',
     kind: 'list',
     default: [],
-    appliesTo: ['leader'],
+    appliesTo: ['leader', 'recover'],
     description: 'tables to delete at start (deprecated, use the tables API)',
   },
 ];
@@ -400,7 +400,17 @@ const REPLICATION: readonly Setting[] = [
     field: 'replication.logCacheEntries',
     description: 'log entries of a table kept in memory for follower clusters',
   },
-].map((setting) => ({ ...setting, appliesTo: ['leader'] }));
+].map((setting) => ({ ...setting, appliesTo: ['leader', 'recover'] }));
+
+const RECOVER: readonly Setting[] = [
+  {
+    key: 'recover.accept-data-loss',
+    kind: 'bool',
+    default: false,
+    appliesTo: ['recover'],
+    description: 'do it, knowing what is given up; without it the command only says so',
+  },
+];
 
 export const KV_NODE_SETTINGS = defineSettings([
   ...GENERAL,
@@ -411,4 +421,5 @@ export const KV_NODE_SETTINGS = defineSettings([
   ...STORAGE,
   ...SERVICES,
   ...REPLICATION,
+  ...RECOVER,
 ]);

@@ -245,6 +245,7 @@ export class PeerLink {
       if (signal.aborted) return resolve();
       const done = () => {
         clearTimeout(timer);
+        signal.removeEventListener('abort', done);
         resolve();
       };
       const timer = setTimeout(done, waitMs);
