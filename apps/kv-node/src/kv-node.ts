@@ -158,7 +158,7 @@ export class KvNode {
       peers: network,
       snapshots: this.hub,
       onFatal,
-      onTick: () => network.tick(),
+      onTick: (nowMs) => network.tick(nowMs),
     });
     this.peers.attach(this.runtime.host, this.hub);
     this.cluster = new NodeCluster({

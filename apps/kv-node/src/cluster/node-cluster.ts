@@ -61,10 +61,17 @@ export class NodeCluster {
     );
     this.catalog = new Catalog(runtime, storage.engine, foundersOf(config));
     this.view = new ClusterView(this.catalog.state, network);
-    const forwarder = new Forwarder(network);
+    const forwarder = new Forwarder(runtime, network);
     const router = new TableRouter(runtime, this.catalog, this.tables, network, forwarder);
     this.kv = new KvService(runtime, router);
-    const passed = new PassedCalls(runtime, this.catalog, this.tables, this.kv, forwarder);
+    const passed = new PassedCalls(
+      runtime,
+      this.catalog,
+      this.tables,
+      this.kv,
+      forwarder,
+      (error, method) => logger.error({ err: error, method }, 'a passed call failed'),
+    );
     this.catalog.useLeaderElsewhere((command, deadlineMs) =>
       passed.proposeAtLeader(command, deadlineMs),
     );
@@ -76,7 +83,7 @@ export class NodeCluster {
     this.loop = this.makeLoop(self);
     directory.useCatalog(catalog.state.nodes);
     peers.serve({
-      call: (request, call) => passed.call(request, call),
+      call: (call) => passed.call(call),
       callStream: (request, call, sink) => passed.callStream(request, call, sink),
       awaitCatalog: async (index) => {
         await catalog.group.applied(index, runtime.deadline(OPERATION_TIMEOUT_MS));

@@ -6,7 +6,7 @@
  */
 import { GrpcStatusError, status, type StatusCode } from '@flotilla/grpc';
 import { HostError, HostErrorCode } from '@flotilla/raft';
-import { NOT_EXECUTED } from '../peers/peer-network.js';
+import { NOT_EXECUTED } from '../peers/not-executed.js';
 
 const CODES: Readonly<Record<HostErrorCode, StatusCode>> = {
   [HostErrorCode.GroupNotFound]: status.FAILED_PRECONDITION,

@@ -28,7 +28,7 @@ export interface RuntimePorts {
   readonly snapshots: SnapshotHub;
   readonly onFatal: (error: unknown) => void;
   /** Called with every tick, after the groups had theirs. */
-  readonly onTick: () => void;
+  readonly onTick: (nowMs: number) => void;
 }
 
 export class NodeRuntime {
@@ -120,6 +120,6 @@ export class NodeRuntime {
       this.longestStallMs = Math.max(this.longestStallMs, lateMs);
     }
     this.host.tick();
-    this.ports.onTick();
+    this.ports.onTick(nowMs);
   }
 }

@@ -9,7 +9,13 @@
  * what matters.
  */
 import { createGrpcJsClient, type ClientTlsOptions, type GrpcClient } from '@flotilla/grpc';
-import { encodeFrame, messageFrameBytes, type Message } from '@flotilla/raft';
+import {
+  encodeFrame,
+  messageFrameBytes,
+  type Message,
+  type PassedAnswer,
+  type PassedCall,
+} from '@flotilla/raft';
 import {
   helloMetadata,
   readHello,
@@ -25,6 +31,8 @@ import { PEER_RECEIVE_BYTES_MAX, peerPath } from './peer-server.js';
 export const FRAME_BYTES_MAX = 4 * 1024 * 1024;
 /** What may wait for a node unless the settings say otherwise. */
 export const SEND_QUEUE_BYTES_MAX = 64 * 1024 * 1024;
+/** What a passed call takes in a frame besides its bytes, at most. */
+const PASSED_OVERHEAD_BYTES = 128;
 const RECONNECT_MIN_MS = 50;
 const RECONNECT_MAX_MS = 1_000;
 /** How long one attempt to connect may take. */
@@ -66,6 +74,8 @@ export class PeerLink {
   private gathered: Waiting[] = [];
   private gatheredBytes = 0;
   private quiesced: { group: number; term: number; index: number }[] = [];
+  private calls: PassedCall[] = [];
+  private answers: PassedAnswer[] = [];
   private frames: Uint8Array[] = [];
   private queuedBytes = 0;
   private heartbeat: { sequence: number; draining: boolean } | undefined;
@@ -109,15 +119,30 @@ export class PeerLink {
 
   send(group: number, message: Message): void {
     const bytes = messageFrameBytes(message);
-    if (!this.open || this.queuedBytes + this.gatheredBytes + bytes > this.options.queueBytesMax) {
+    if (!this.hasRoomFor(bytes)) {
       this.counters.dropped++;
       this.events.dropped(this.node, group);
       return;
     }
     this.gathered.push({ group, message });
-    this.gatheredBytes += bytes;
-    if (this.gatheredBytes > FRAME_BYTES_MAX) this.flush();
-    else this.flushSoon();
+    this.joinFrame(bytes);
+  }
+
+  /** False when it cannot leave: there is no connection, or too much waits already. */
+  pass(call: PassedCall): boolean {
+    const bytes = call.request.length + PASSED_OVERHEAD_BYTES;
+    if (!this.hasRoomFor(bytes)) return false;
+    this.calls.push(call);
+    this.joinFrame(bytes);
+    return true;
+  }
+
+  answer(answer: PassedAnswer): boolean {
+    const bytes = answer.answer.length + PASSED_OVERHEAD_BYTES;
+    if (!this.hasRoomFor(bytes)) return false;
+    this.answers.push(answer);
+    this.joinFrame(bytes);
+    return true;
   }
 
   quiesce(group: number, term: number, index: number): void {
@@ -140,6 +165,17 @@ export class PeerLink {
     await this.running;
   }
 
+  private hasRoomFor(bytes: number): boolean {
+    const waiting = this.queuedBytes + this.gatheredBytes;
+    return this.open && waiting + bytes <= this.options.queueBytesMax;
+  }
+
+  private joinFrame(bytes: number): void {
+    this.gatheredBytes += bytes;
+    if (this.gatheredBytes > FRAME_BYTES_MAX) this.flush();
+    else this.flushSoon();
+  }
+
   private flushSoon(): void {
     if (this.flushDue) return;
     this.flushDue = true;
@@ -148,14 +184,17 @@ export class PeerLink {
 
   private flush(): void {
     this.flushDue = false;
-    const { gathered, heartbeat, quiesced } = this;
-    if (gathered.length === 0 && !heartbeat && quiesced.length === 0) return;
+    const { gathered, heartbeat, quiesced, calls, answers } = this;
+    const isEmpty = gathered.length + quiesced.length + calls.length + answers.length === 0;
+    if (isEmpty && !heartbeat) return;
     this.gathered = [];
     this.gatheredBytes = 0;
     this.heartbeat = undefined;
     this.quiesced = [];
+    this.calls = [];
+    this.answers = [];
     if (!this.open) return;
-    const frame = encodeFrame({ messages: gathered, heartbeat, quiesce: quiesced });
+    const frame = encodeFrame({ messages: gathered, heartbeat, quiesce: quiesced, calls, answers });
     this.frames.push(frame);
     this.queuedBytes += frame.length;
     this.counters.messagesOut += gathered.length;
@@ -233,6 +272,8 @@ export class PeerLink {
     this.gathered = [];
     this.gatheredBytes = 0;
     this.quiesced = [];
+    this.calls = [];
+    this.answers = [];
     if (!this.open) return;
     this.open = false;
     this.events.closed(this.node);

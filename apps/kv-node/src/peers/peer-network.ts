@@ -8,7 +8,7 @@
  * Silence is counted in ticks: a loop that stalled does not take everybody for dead.
  */
 import { GrpcStatusError, status, type ClientTlsOptions } from '@flotilla/grpc';
-import { type Message, type PeerSender } from '@flotilla/raft';
+import { type Message, type PassedAnswer, type PeerSender } from '@flotilla/raft';
 import { type PeerCallOptions, type PeerCalls } from '../node/peer-calls.js';
 import {
   helloMetadata,
@@ -17,6 +17,8 @@ import {
   type PeerIdentity,
   type Refusal,
 } from './hello.js';
+import { NOT_EXECUTED } from './not-executed.js';
+import { PassedWaits } from './passed-waits.js';
 import { PeerLink, SEND_QUEUE_BYTES_MAX, type LinkCounters } from './peer-link.js';
 
 export interface PeerNetworkOptions {
@@ -51,6 +53,7 @@ interface PeerState {
 
 export class PeerNetwork implements PeerSender, PeerCalls {
   private readonly peers = new Map<number, PeerState>();
+  private readonly passed = new PassedWaits();
   private readonly closing: Promise<void>[] = [];
   private closed = false;
   /** Said in heartbeats: this node is about to stop. */
@@ -94,6 +97,32 @@ export class PeerNetwork implements PeerSender, PeerCalls {
     this.peers.get(to)?.link.quiesce(group, term, index);
   }
 
+  /** Has another node answer a call; it leaves with the next frame. Deadline on the host's clock. */
+  pass(
+    node: number,
+    call: { readonly method: string; readonly request: Uint8Array; readonly hops: number },
+    timeoutMs: number,
+    deadlineMs: number,
+  ): Promise<PassedAnswer> {
+    const link = this.peers.get(node)?.link;
+    const { method, request, hops } = call;
+    return this.passed.ask(
+      node,
+      deadlineMs,
+      (id) => link?.pass({ id, method, request, hops, timeoutMs }) ?? false,
+    );
+  }
+
+  /** Sends the answer to a call; dropped if the way is broken, as the caller will notice. */
+  answer(node: number, answer: PassedAnswer): void {
+    this.peers.get(node)?.link.answer(answer);
+  }
+
+  /** An answer came. */
+  answered(from: number, answer: PassedAnswer): void {
+    this.passed.answered(from, answer);
+  }
+
   /** Whether frames go both ways; true for this node itself. */
   isAlive(node: number): boolean {
     return node === this.own.nodeId || (this.peers.get(node)?.alive ?? false);
@@ -118,6 +147,8 @@ export class PeerNetwork implements PeerSender, PeerCalls {
     const peer = this.peers.get(node);
     if (!peer) return;
     peer.inbound = isOpen;
+    // Answers come that way.
+    if (!isOpen) this.passed.lost(node);
     this.judge(node, peer);
   }
 
@@ -130,7 +161,8 @@ export class PeerNetwork implements PeerSender, PeerCalls {
     if (!peer.alive) this.judge(node, peer);
   }
 
-  tick(): void {
+  tick(nowMs: number): void {
+    this.passed.expire(nowMs);
     for (const [node, peer] of this.peers) {
       if (++peer.link.idleTicks >= this.options.heartbeatTicks) {
         peer.link.idleTicks = 0;
@@ -189,7 +221,10 @@ export class PeerNetwork implements PeerSender, PeerCalls {
       this.directory,
       {
         opened: () => this.changed(node),
-        closed: () => this.changed(node),
+        closed: () => {
+          this.passed.lost(node);
+          this.changed(node);
+        },
         refused: (_, refusal, by) => this.events.refused(node, refusal, by),
         dropped: (_, group) => this.events.dropped(node, group),
       },
@@ -237,17 +272,7 @@ export class PeerNetwork implements PeerSender, PeerCalls {
   }
 }
 
-/** Trailer of an error of a call that certainly changed nothing. */
-export const NOT_EXECUTED = 'flotilla-not-executed';
-
 function notConnected(node: number): GrpcStatusError {
   const text = `node ${node} cannot be reached`;
   return new GrpcStatusError(status.UNAVAILABLE, text, { [NOT_EXECUTED]: '1' });
-}
-
-/** True when a failed call is known to have changed nothing. */
-export function wasNotExecuted(error: unknown): boolean {
-  if (!(error instanceof GrpcStatusError)) return false;
-  const value = error.metadata?.[NOT_EXECUTED];
-  return value === '1' || (Array.isArray(value) && value[0] === '1');
 }

@@ -37,7 +37,6 @@ export interface PeerHandlers {
   /** Frames of a node begin to come, or come no more. */
   inbound(from: number, isOpen: boolean): void;
   readSnapshot(from: number, request: peerV1.SnapshotRequest): peerV1.SnapshotChunk;
-  call(request: peerV1.ForwardedCall, call: CallContext): Promise<peerV1.ForwardedAnswer>;
   callStream(request: peerV1.ForwardedCall, call: CallContext, sink: MessageSink): Promise<void>;
   awaitCatalog(index: number, call: CallContext): Promise<void>;
   refused(refusal: Refusal, peer: string): void;
@@ -85,10 +84,6 @@ export class PeerServer {
       const request = peerV1.SnapshotRequest.decode(bytes);
       const chunk = handlers.readSnapshot(nodeOf(call), request);
       return peerV1.SnapshotChunk.encode(chunk).finish();
-    });
-    server.register(peerPath('Call'), 'unary', async (bytes, call) => {
-      const answer = await handlers.call(peerV1.ForwardedCall.decode(bytes), call);
-      return peerV1.ForwardedAnswer.encode(answer).finish();
     });
     server.register(peerPath('CallStream'), 'server-stream', (bytes, call, sink) =>
       handlers.callStream(peerV1.ForwardedCall.decode(bytes), call, sink),

@@ -4,7 +4,7 @@
  */
 import { type ClientTlsOptions, type ServerTlsOptions } from '@flotilla/grpc';
 import { type Logger } from '@flotilla/platform';
-import { type Host, type PeerFrame } from '@flotilla/raft';
+import { type Host, type PassedAnswer, type PassedCall, type PeerFrame } from '@flotilla/raft';
 import { type NodeDirectory } from '../catalog/node-directory.js';
 import { type RaftConfig } from '../config/kv-node-config.js';
 import { SCHEDULER } from '../node/node-runtime.js';
@@ -29,7 +29,10 @@ export interface PeerSideParts {
 }
 
 /** What is answered by parts that are made later. */
-export type PeerServices = Pick<PeerHandlers, 'call' | 'callStream' | 'awaitCatalog'>;
+export interface PeerServices extends Pick<PeerHandlers, 'callStream' | 'awaitCatalog'> {
+  /** Never rejects: a failure is an answer too. */
+  call(call: PassedCall): Promise<PassedAnswer>;
+}
 
 export class PeerSide {
   readonly network: PeerNetwork;
@@ -95,7 +98,6 @@ export class PeerSide {
       frame: (from, frame) => this.receive(from, frame),
       inbound: (from, isOpen) => this.network.inbound(from, isOpen),
       readSnapshot: (from, request) => made(this.hub).source.read(from, request),
-      call: (request, call) => made(this.services).call(request, call),
       callStream: (request, call, sink) => made(this.services).callStream(request, call, sink),
       awaitCatalog: (index, call) => made(this.services).awaitCatalog(index, call),
       refused: ({ kind, reason }, peer) => this.warn(`${peer}/${kind}`, { peer, kind, reason }),
@@ -109,6 +111,12 @@ export class PeerSide {
     for (const { group, term, index } of frame.quiesce) {
       host.receiveQuiesce(group, from, term, index);
     }
+    for (const answer of frame.answers) this.network.answered(from, answer);
+    for (const call of frame.calls) void this.answer(from, call);
+  }
+
+  private async answer(from: number, call: PassedCall): Promise<void> {
+    this.network.answer(from, await made(this.services).call(call));
   }
 
   private refused(node: number, { kind, reason }: Refusal, by: 'them' | 'us'): void {

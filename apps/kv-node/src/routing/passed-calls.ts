@@ -6,15 +6,25 @@
  *   ProposeCatalog               a change of the catalog, by its leader
  *   TableReady                   settles once a table can be used here
  */
-import { GrpcStatusError, status, type CallContext, type MessageSink } from '@flotilla/grpc';
+import {
+  GrpcStatusError,
+  status,
+  toStatusError,
+  type CallContext,
+  type MessageSink,
+} from '@flotilla/grpc';
 import { peerV1 } from '@flotilla/proto';
 import { type Catalog, type CatalogOutcome } from '../catalog/catalog.service.js';
-import { toStatus } from '../kv/errors.js';
+import { notReady, toStatus } from '../kv/errors.js';
 import { type KvService } from '../kv/kv.service.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
+import { type PassedAnswer, type PassedCall } from '@flotilla/raft';
+import { wasNotExecuted } from '../peers/not-executed.js';
 import { type TableRegistry } from '../tables/table-registry.js';
 import { HOPS_MAX, type Forwarder } from './forwarder.js';
+import { passedContext } from './passed-context.js';
+import { type Answer } from './table-router.js';
 
 const PROPOSE_CATALOG = 'ProposeCatalog';
 const TABLE_READY = 'TableReady';
@@ -28,24 +38,31 @@ export class PassedCalls {
     private readonly registry: TableRegistry,
     private readonly kv: KvService,
     private readonly forwarder: Forwarder,
+    /** Told of what was not meant for the caller. */
+    private readonly onInternal: (error: unknown, method: string) => void,
   ) {}
 
-  async call(
-    { method, request, hops }: peerV1.ForwardedCall,
-    call: CallContext,
-  ): Promise<peerV1.ForwardedAnswer> {
-    const passed = this.kv.passedOn(method, request, call, hops);
-    if (passed) {
-      const { answer, index } = await passed;
-      const bytes = Buffer.from(answer.buffer, answer.byteOffset, answer.length);
-      return { answer: bytes, index: BigInt(index) };
-    }
+  /** Never rejects: a failure is an answer too. */
+  async call(call: PassedCall): Promise<PassedAnswer> {
     try {
-      if (method === PROPOSE_CATALOG) return await this.proposeCatalog(request, hops, call);
-      if (method === TABLE_READY) return await this.tableReady(request, call);
-    } catch (error) {
-      throw toStatus(error);
+      const { answer, index } = await this.answer(call);
+      return { id: call.id, answer, index, code: status.OK, message: '', notExecuted: false };
+    } catch (thrown) {
+      const error = toStatusError(toStatus(thrown));
+      if (error.code === status.INTERNAL) this.onInternal(thrown, call.method);
+      const { code, message } = error;
+      const notExecuted = wasNotExecuted(error);
+      return { id: call.id, answer: NOTHING, index: 0, code, message, notExecuted };
     }
+  }
+
+  private async answer({ method, request, hops, timeoutMs }: PassedCall): Promise<Answer> {
+    const bytes = Buffer.from(request.buffer, request.byteOffset, request.length);
+    const passed = this.kv.passedOn(method, bytes, passedContext(method, timeoutMs), hops);
+    if (passed) return passed;
+    const deadlineMs = this.runtime.deadline(Math.min(timeoutMs, OPERATION_TIMEOUT_MS));
+    if (method === PROPOSE_CATALOG) return this.proposeCatalog(bytes, hops, deadlineMs);
+    if (method === TABLE_READY) return this.tableReady(bytes, deadlineMs);
     throw unknownMethod(method);
   }
 
@@ -70,9 +87,9 @@ export class PassedCalls {
       method: PROPOSE_CATALOG,
       request: command,
       hops,
-      deadlineMs: this.runtime.remainingMs(deadlineMs),
+      deadlineMs,
     });
-    return { succeeded: answer.length > 0, index: Number(index) };
+    return { succeeded: answer.length > 0, index };
   }
 
   /** Settles once a table can be used at a node that holds a replica of it. */
@@ -81,32 +98,21 @@ export class PassedCalls {
       method: TABLE_READY,
       request: Buffer.from(String(id)),
       hops: 0,
-      deadlineMs: this.runtime.remainingMs(deadlineMs),
+      deadlineMs,
     });
   }
 
-  private async proposeCatalog(
-    command: Buffer,
-    hops: number,
-    call: CallContext,
-  ): Promise<peerV1.ForwardedAnswer> {
-    if (hops > HOPS_MAX) {
-      throw new GrpcStatusError(status.UNAVAILABLE, 'the leader of the catalog moves too fast');
-    }
-    const { succeeded, index } = await this.proposeAtLeader(command, this.deadline(call), hops);
-    return { answer: succeeded ? SUCCEEDED : NOTHING, index: BigInt(index) };
+  private async proposeCatalog(command: Buffer, hops: number, deadlineMs: number): Promise<Answer> {
+    if (hops > HOPS_MAX) throw notReady();
+    const { succeeded, index } = await this.proposeAtLeader(command, deadlineMs, hops);
+    return { answer: succeeded ? SUCCEEDED : NOTHING, index };
   }
 
-  private async tableReady(request: Buffer, call: CallContext): Promise<peerV1.ForwardedAnswer> {
+  private async tableReady(request: Buffer, deadlineMs: number): Promise<Answer> {
     const table = this.registry.get(Number(request.toString()));
-    if (!table) throw new GrpcStatusError(status.UNAVAILABLE, 'the table does not run here yet');
-    await table.group.readBarrier(this.deadline(call));
-    return { answer: NOTHING, index: 0n };
-  }
-
-  private deadline(call: CallContext): number {
-    const timeoutMs = call.deadline === undefined ? Infinity : call.deadline - Date.now();
-    return this.runtime.deadline(Math.min(timeoutMs, OPERATION_TIMEOUT_MS));
+    if (!table) throw notReady();
+    await table.group.readBarrier(deadlineMs);
+    return { answer: NOTHING, index: 0 };
   }
 }
 

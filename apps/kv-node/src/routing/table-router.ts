@@ -14,7 +14,8 @@ import { type Catalog } from '../catalog/catalog.service.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
 import { notReady, tableNotFound, toStatus } from '../kv/errors.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
-import { wasNotExecuted, type PeerNetwork } from '../peers/peer-network.js';
+import { wasNotExecuted } from '../peers/not-executed.js';
+import { type PeerNetwork } from '../peers/peer-network.js';
 import { type RunningTable, type TableRegistry } from '../tables/table-registry.js';
 import { HOPS_MAX, type Forwarder } from './forwarder.js';
 
@@ -83,7 +84,7 @@ export class TableRouter {
       const node = this.pickReplica(info, attempt);
       try {
         if (node !== undefined && call.hops < HOPS_MAX) {
-          return (await this.forwarder.call(node, this.passed(call))).answer;
+          return (await this.forwarder.call(node, call)).answer;
         }
       } catch (error) {
         if (!isUnavailable(error)) throw error;
@@ -99,7 +100,7 @@ export class TableRouter {
       if (this.serving(call.table)) return undefined;
       const node = this.pickReplica(info, attempt);
       if (node !== undefined && call.hops < HOPS_MAX) {
-        return this.forwarder.stream(node, this.passed(call));
+        return this.forwarder.stream(node, call);
       }
       await this.pause(attempt, call.deadlineMs);
     }
@@ -130,8 +131,7 @@ export class TableRouter {
     call: RoutedCall,
     here: RunningTable | undefined,
   ): Promise<Answer> {
-    const { answer, index } = await this.forwarder.call(node, this.passed(call));
-    const done = { answer, index: Number(index) };
+    const done = await this.forwarder.call(node, call);
     if (here?.group.isVoter && done.index > 0) await this.showHere(here, done.index, call);
     return done;
   }
@@ -167,12 +167,6 @@ export class TableRouter {
     const choice = steady.length > 0 ? steady : living;
     if (choice.length === 0) return undefined;
     return choice[(info.id + attempt) % choice.length];
-  }
-
-  private passed(call: RoutedCall) {
-    const { method, request, hops, signal } = call;
-    const deadlineMs = this.runtime.remainingMs(call.deadlineMs);
-    return { method, request, hops, deadlineMs, ...(signal && { signal }) };
   }
 
   private async pause(attempt: number, deadlineMs: number): Promise<void> {

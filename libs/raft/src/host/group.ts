@@ -40,7 +40,7 @@ import { mayFollowToSleep, whomToTell } from './hibernation.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import type { HostOptions } from './options.js';
 import type { CommittedEntry, GroupId, ProposalOutcome, StateMachine } from './ports.js';
-import { Proposals } from './proposals.js';
+import { Proposals, type AddedProposal } from './proposals.js';
 import { Reads } from './reads.js';
 import { SnapshotSends } from './snapshot-sends.js';
 import { Waits } from './waits.js';
@@ -175,13 +175,8 @@ export class Group<Result> implements HostedGroup {
   propose(data: Uint8Array, deadlineMs: number): Promise<ProposalOutcome<Result>> {
     const refusal = this.refusal(data.length);
     if (refusal) return Promise.reject(refusal);
-    try {
-      this.node.propose(data);
-    } catch (error) {
-      if (!(error instanceof RaftError)) throw error;
-      return Promise.reject(busy(error));
-    }
-    return this.waitForLast(deadlineMs);
+    this.work();
+    return this.proposals.add(data, deadlineMs);
   }
 
   /**
@@ -194,6 +189,7 @@ export class Group<Result> implements HostedGroup {
   ): Promise<ProposalOutcome<Result>> {
     const refusal = this.refusal(0);
     if (refusal) return Promise.reject(refusal);
+    this.proposeAdded();
     try {
       this.node.proposeConfChange(change);
     } catch (error) {
@@ -255,6 +251,7 @@ export class Group<Result> implements HostedGroup {
 
   /** Hands everything the core wants done to the sink; apply work is kept for `applyNext`. */
   collect(sink: GroupSink): void {
+    this.proposeAdded();
     this.startReads();
     while (this.node.hasReady()) {
       const ready = this.node.ready();
@@ -379,6 +376,34 @@ export class Group<Result> implements HostedGroup {
     if (log.applied < log.committed) return;
     this.campaignsAtOnce = false;
     if (!this.isLeader) this.node.campaign();
+  }
+
+  /** What was proposed since the last turn enters the log as one append. */
+  private proposeAdded(): void {
+    const added = this.proposals.takeAdded();
+    if (added.length === 0) return;
+    if (!this.isLeader || this.node.raft.leadTransferee !== NONE) {
+      for (const proposal of added)
+        proposal.reject(new HostError(HostErrorCode.NotReady, NOT_READY));
+      return;
+    }
+    if (this.tryToPropose(added)) return;
+    // Together they are more than may wait: as many as fit, one by one.
+    for (const proposal of added) {
+      if (!this.tryToPropose([proposal])) proposal.reject(busy());
+    }
+  }
+
+  private tryToPropose(added: readonly AddedProposal<Result>[]): boolean {
+    try {
+      this.node.proposeMany(added.map(({ data }) => data));
+    } catch (error) {
+      if (!(error instanceof RaftError)) throw error;
+      return false;
+    }
+    const { raft } = this.node;
+    this.proposals.entered(added, raft.log.lastIndex() - added.length + 1, raft.term);
+    return true;
   }
 
   private waitForLast(deadlineMs: number): Promise<ProposalOutcome<Result>> {

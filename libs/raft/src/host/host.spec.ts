@@ -51,6 +51,7 @@ describe('a group with one voter', () => {
     const release = holdSyncs(node);
     const proposal = group.propose(text('late'), network.nowMs + 10);
     const outcome = expect(proposal).rejects.toMatchObject({ code: 'timeout', retryable: true });
+    await network.settle();
     await network.tick(1);
     await outcome;
     release();

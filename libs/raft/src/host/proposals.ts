@@ -1,13 +1,21 @@
 /**
  * Proposals of one group that wait for their entry to be applied, in the order of their indexes.
  *
- * In: a proposal at the moment its entry got an index; applied entries; the time. Out: each
+ * In: proposals, the indexes their entries got, applied entries, the time. Out: each
  * proposal's promise, settled exactly once. A proposal whose deadline passed is told so, while its
  * place stays until its entry is applied or replaced. Bounded by `proposalsMax`.
  */
 import type { LogIndex, Term } from '../core/types.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import type { ProposalOutcome } from './ports.js';
+
+/** A proposal that has no index yet: it enters the log with all others of its turn. */
+export interface AddedProposal<Result> {
+  readonly data: Uint8Array;
+  readonly deadlineMs: number;
+  readonly resolve: (outcome: ProposalOutcome<Result>) => void;
+  readonly reject: (error: HostError) => void;
+}
 
 interface Waiting<Result> {
   readonly index: LogIndex;
@@ -22,6 +30,7 @@ interface Waiting<Result> {
 const HEAD_SLACK = 1024;
 
 export class Proposals<Result> {
+  private added: AddedProposal<Result>[] = [];
   private queue: Waiting<Result>[] = [];
   private head = 0;
   private earliestDeadlineMs = Infinity;
@@ -29,11 +38,33 @@ export class Proposals<Result> {
   constructor(private readonly proposalsMax: number) {}
 
   get size(): number {
-    return this.queue.length - this.head;
+    return this.queue.length - this.head + this.added.length;
   }
 
   get isFull(): boolean {
     return this.size >= this.proposalsMax;
+  }
+
+  /** Enters the log at the end of this turn. */
+  add(data: Uint8Array, deadlineMs: number): Promise<ProposalOutcome<Result>> {
+    return new Promise((resolve, reject) => {
+      this.added.push({ data, deadlineMs, resolve, reject });
+    });
+  }
+
+  takeAdded(): readonly AddedProposal<Result>[] {
+    const { added } = this;
+    if (added.length > 0) this.added = [];
+    return added;
+  }
+
+  /** The proposals got the indexes from `first` on, in their order. */
+  entered(added: readonly AddedProposal<Result>[], first: LogIndex, term: Term): void {
+    this.dropFrom(first);
+    for (const [at, { deadlineMs, resolve, reject }] of added.entries()) {
+      if (deadlineMs < this.earliestDeadlineMs) this.earliestDeadlineMs = deadlineMs;
+      this.queue.push({ index: first + at, term, deadlineMs, resolve, reject, settled: false });
+    }
   }
 
   /** Waits for the entry (`index`, `term`). A later index must not be waited for already. */
@@ -65,6 +96,7 @@ export class Proposals<Result> {
 
   /** Tells the proposals whose deadline passed; costs nothing while none has. */
   expire(nowMs: number): void {
+    if (this.added.length > 0) this.expireAdded(nowMs);
     if (nowMs < this.earliestDeadlineMs) return;
     this.earliestDeadlineMs = Infinity;
     for (let at = this.head; at < this.queue.length; at++) {
@@ -85,6 +117,7 @@ export class Proposals<Result> {
   }
 
   failAll(code: HostErrorCode, message: string): void {
+    for (const { reject } of this.takeAdded()) reject(new HostError(code, message));
     for (let at = this.head; at < this.queue.length; at++) {
       const waiting = this.queue[at];
       if (waiting) this.fail(waiting, code, message);
@@ -96,7 +129,7 @@ export class Proposals<Result> {
   /** Entries from `index` on were replaced by a newer leader's; so were their proposals. */
   private dropFrom(index: LogIndex): void {
     let last = this.queue[this.queue.length - 1];
-    while (last && this.size > 0 && last.index >= index) {
+    while (last && this.queue.length > this.head && last.index >= index) {
       this.fail(last, HostErrorCode.Aborted, 'request aborted');
       this.queue.pop();
       last = this.queue[this.queue.length - 1];
@@ -107,6 +140,15 @@ export class Proposals<Result> {
     if (waiting.settled) return;
     waiting.settled = true;
     waiting.reject(new HostError(code, message));
+  }
+
+  /** One that did not enter the log in time never does. */
+  private expireAdded(nowMs: number): void {
+    this.added = this.added.filter(({ deadlineMs, reject }) => {
+      if (deadlineMs > nowMs) return true;
+      reject(new HostError(HostErrorCode.Timeout, 'timeout'));
+      return false;
+    });
   }
 
   private cut(): void {

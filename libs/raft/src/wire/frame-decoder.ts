@@ -13,7 +13,7 @@ import {
   type Snapshot,
 } from '../core/types.js';
 import { FieldReader } from './varint-reader.js';
-import type { PeerFrame } from './peer-frame.js';
+import type { PassedAnswer, PassedCall, PeerFrame } from './peer-frame.js';
 import { WireError, WireErrorCode } from './wire-error.js';
 
 const MESSAGE_TYPE_MAX = MessageType.ForgetLeader;
@@ -23,15 +23,50 @@ export function decodeFrame(bytes: Uint8Array): PeerFrame {
   const reader = new FieldReader(bytes, 0, bytes.length);
   const messages: { group: number; message: Message }[] = [];
   const quiesce: { group: number; term: number; index: number }[] = [];
+  const calls: PassedCall[] = [];
+  const answers: PassedAnswer[] = [];
   let heartbeat: PeerFrame['heartbeat'];
   while (!reader.isAtEnd) {
     const tag = reader.tag();
     if (tag === 0x0a) messages.push(readEnvelope(reader.message()));
     else if (tag === 0x12) heartbeat = readHeartbeat(reader.message());
     else if (tag === 0x1a) quiesce.push(readQuiesce(reader.message()));
-    else skipUnknown(reader, tag, 3);
+    else if (tag === 0x22) calls.push(readCall(reader.message()));
+    else if (tag === 0x2a) answers.push(readAnswer(reader.message()));
+    else skipUnknown(reader, tag, 5);
   }
-  return { messages, heartbeat, quiesce };
+  return { messages, heartbeat, quiesce, calls, answers };
+}
+
+function readCall(reader: FieldReader): PassedCall {
+  const request: Uint8Array = NO_BYTES;
+  const call = { id: 0, method: '', request, hops: 0, timeoutMs: 0 };
+  while (!reader.isAtEnd) {
+    const tag = reader.tag();
+    if (tag === 0x08) call.id = reader.varint();
+    else if (tag === 0x12) call.method = reader.text();
+    else if (tag === 0x1a) call.request = reader.view();
+    else if (tag === 0x20) call.hops = reader.varint();
+    else if (tag === 0x28) call.timeoutMs = reader.varint();
+    else skipUnknown(reader, tag, 5);
+  }
+  return call;
+}
+
+function readAnswer(reader: FieldReader): PassedAnswer {
+  const none: Uint8Array = NO_BYTES;
+  const answer = { id: 0, answer: none, index: 0, code: 0, message: '', notExecuted: false };
+  while (!reader.isAtEnd) {
+    const tag = reader.tag();
+    if (tag === 0x08) answer.id = reader.varint();
+    else if (tag === 0x12) answer.answer = reader.view();
+    else if (tag === 0x18) answer.index = reader.varint();
+    else if (tag === 0x20) answer.code = reader.varint();
+    else if (tag === 0x2a) answer.message = reader.text();
+    else if (tag === 0x30) answer.notExecuted = reader.varint() !== 0;
+    else skipUnknown(reader, tag, 6);
+  }
+  return answer;
 }
 
 function readEnvelope(reader: FieldReader): { group: number; message: Message } {

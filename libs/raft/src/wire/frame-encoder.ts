@@ -5,7 +5,7 @@
  * local responses of a message are never sent.
  */
 import type { ConfState, Entry, Message, SnapshotMetadata } from '../core/types.js';
-import type { PeerFrame } from './peer-frame.js';
+import type { PassedAnswer, PassedCall, PeerFrame } from './peer-frame.js';
 
 /** Tag and length of what is nested, at most. */
 const NESTED_HEADER_BYTES_MAX = 6;
@@ -17,6 +17,8 @@ export function encodeFrame(frame: PeerFrame): Uint8Array {
   for (const { group, term, index } of frame.quiesce) {
     size += nested(field(group) + field(term) + field(index));
   }
+  for (const call of frame.calls) size += nested(callBytes(call));
+  for (const answer of frame.answers) size += nested(answerBytes(answer));
   const out = new Out(Buffer.allocUnsafe(size));
   for (const { group, message } of frame.messages) {
     out.open(0x0a, envelopeBytes(group, message));
@@ -36,7 +38,38 @@ export function encodeFrame(frame: PeerFrame): Uint8Array {
     out.field(0x10, term);
     out.field(0x18, index);
   }
+  for (const call of frame.calls) writeCall(out, call);
+  for (const answer of frame.answers) writeAnswer(out, answer);
   return out.done();
+}
+
+function writeCall(out: Out, call: PassedCall): void {
+  out.open(0x22, callBytes(call));
+  out.field(0x08, call.id);
+  out.text(0x12, call.method);
+  out.data(0x1a, call.request);
+  out.field(0x20, call.hops);
+  out.field(0x28, call.timeoutMs);
+}
+
+function writeAnswer(out: Out, answer: PassedAnswer): void {
+  out.open(0x2a, answerBytes(answer));
+  out.field(0x08, answer.id);
+  out.data(0x12, answer.answer);
+  out.field(0x18, answer.index);
+  out.field(0x20, answer.code);
+  out.text(0x2a, answer.message);
+  out.flag(0x30, answer.notExecuted);
+}
+
+function callBytes({ id, method, request, hops, timeoutMs }: PassedCall): number {
+  return field(id) + text(method) + data(request) + field(hops) + field(timeoutMs);
+}
+
+function answerBytes(answer: PassedAnswer): number {
+  const { id, index, code, notExecuted } = answer;
+  const numbers = field(id) + field(index) + field(code) + flag(notExecuted);
+  return numbers + data(answer.answer) + text(answer.message);
 }
 
 /** Size of a message in a frame, in bytes, header included. */
@@ -70,8 +103,10 @@ function messageBytes(message: Message): number {
   return size;
 }
 
-function entryBytes({ type, term, index, data }: Entry): number {
-  return field(type) + field(term) + field(index) + (data.length > 0 ? nested(data.length) : 0);
+function entryBytes({ type, term, index, data: payload }: Entry): number {
+  return (
+    field(type) + field(term) + field(index) + (payload.length > 0 ? nested(payload.length) : 0)
+  );
 }
 
 function metadataBytes({ index, term, confState }: SnapshotMetadata): number {
@@ -145,6 +180,14 @@ function nested(length: number): number {
   return 1 + varintBytes(length) + length;
 }
 
+function data(bytes: Uint8Array): number {
+  return bytes.length === 0 ? 0 : nested(bytes.length);
+}
+
+function text(value: string): number {
+  return value === '' ? 0 : nested(Buffer.byteLength(value));
+}
+
 function list(values: readonly number[]): number {
   return values.length === 0 ? 0 : nested(packedBytes(values));
 }
@@ -179,6 +222,16 @@ class Out {
     this.open(tag, data.length);
     this.target.set(data, this.at);
     this.at += data.length;
+  }
+
+  data(tag: number, bytes: Uint8Array): void {
+    if (bytes.length > 0) this.bytes(tag, bytes);
+  }
+
+  text(tag: number, value: string): void {
+    if (value === '') return;
+    this.open(tag, Buffer.byteLength(value));
+    this.at += this.target.write(value, this.at);
   }
 
   list(tag: number, values: readonly number[]): void {

@@ -63,6 +63,11 @@ export class FieldReader {
     return this.bytes.subarray(from, this.at);
   }
 
+  text(): string {
+    const { buffer, byteOffset, length } = this.view();
+    return Buffer.from(buffer, byteOffset, length).toString();
+  }
+
   /** Appends numbers that may be packed or single. */
   numbers(wireType: number, into: number[]): void {
     if (wireType === WIRE_VARINT) {

@@ -27,6 +27,33 @@ export interface Frame {
     | undefined;
   /** Groups whose leader has nothing more to say, and stops its clock. */
   quiesce: Quiesce[];
+  /** Calls that the sender passes on, and answers to calls that the receiver passed on. */
+  calls: PassedCall[];
+  answers: PassedAnswer[];
+}
+
+export interface PassedCall {
+  /** Chosen by the caller; comes back in the answer. */
+  id: bigint;
+  /** Method path of the client's call, or the name of one that nodes make for themselves. */
+  method: string;
+  request: Buffer;
+  /** How often it was passed on before. */
+  hops: number;
+  /** How long the caller waits from now on, in milliseconds. */
+  timeoutMs: bigint;
+}
+
+export interface PassedAnswer {
+  id: bigint;
+  answer: Buffer;
+  /** Log index the answer speaks of; the caller's replica waits for it. 0 for none. */
+  index: bigint;
+  /** gRPC status code; 0 when `answer` is one. */
+  code: number;
+  message: string;
+  /** The call failed and certainly changed nothing. */
+  notExecuted: boolean;
 }
 
 export interface Heartbeat {
@@ -127,7 +154,7 @@ export interface AwaitCatalogResponse {
 }
 
 function createBaseFrame(): Frame {
-  return { messages: [], heartbeat: undefined, quiesce: [] };
+  return { messages: [], heartbeat: undefined, quiesce: [], calls: [], answers: [] };
 }
 
 export const Frame: MessageFns<Frame> = {
@@ -140,6 +167,12 @@ export const Frame: MessageFns<Frame> = {
     }
     for (const v of message.quiesce) {
       Quiesce.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.calls) {
+      PassedCall.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.answers) {
+      PassedAnswer.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -181,6 +214,22 @@ export const Frame: MessageFns<Frame> = {
             message.quiesce.push(Quiesce.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.calls.push(PassedCall.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.answers.push(PassedAnswer.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -203,6 +252,238 @@ export const Frame: MessageFns<Frame> = {
       ? Heartbeat.fromPartial(object.heartbeat)
       : undefined;
     message.quiesce = object.quiesce?.map((e) => Quiesce.fromPartial(e)) || [];
+    message.calls = object.calls?.map((e) => PassedCall.fromPartial(e)) || [];
+    message.answers = object.answers?.map((e) => PassedAnswer.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePassedCall(): PassedCall {
+  return { id: 0n, method: "", request: Buffer.alloc(0), hops: 0, timeoutMs: 0n };
+}
+
+export const PassedCall: MessageFns<PassedCall> = {
+  encode(message: PassedCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.method !== "") {
+      writer.uint32(18).string(message.method);
+    }
+    if (message.request.length !== 0) {
+      writer.uint32(26).bytes(message.request);
+    }
+    if (message.hops !== 0) {
+      writer.uint32(32).uint32(message.hops);
+    }
+    if (message.timeoutMs !== 0n) {
+      if (BigInt.asUintN(64, message.timeoutMs) !== message.timeoutMs) {
+        throw new globalThis.Error("value provided for field message.timeoutMs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PassedCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePassedCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.request = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.hops = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.timeoutMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PassedCall>): PassedCall {
+    return PassedCall.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PassedCall>): PassedCall {
+    const message = createBasePassedCall();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.method = object.method ?? "";
+    message.request = object.request ?? Buffer.alloc(0);
+    message.hops = object.hops ?? 0;
+    message.timeoutMs = (object.timeoutMs !== undefined && object.timeoutMs !== null) ? BigInt(object.timeoutMs) : 0n;
+    return message;
+  },
+};
+
+function createBasePassedAnswer(): PassedAnswer {
+  return { id: 0n, answer: Buffer.alloc(0), index: 0n, code: 0, message: "", notExecuted: false };
+}
+
+export const PassedAnswer: MessageFns<PassedAnswer> = {
+  encode(message: PassedAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.answer.length !== 0) {
+      writer.uint32(18).bytes(message.answer);
+    }
+    if (message.index !== 0n) {
+      if (BigInt.asUintN(64, message.index) !== message.index) {
+        throw new globalThis.Error("value provided for field message.index of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.index);
+    }
+    if (message.code !== 0) {
+      writer.uint32(32).uint32(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(42).string(message.message);
+    }
+    if (message.notExecuted !== false) {
+      writer.uint32(48).bool(message.notExecuted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PassedAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePassedAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.answer = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.index = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.code = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.notExecuted = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PassedAnswer>): PassedAnswer {
+    return PassedAnswer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PassedAnswer>): PassedAnswer {
+    const message = createBasePassedAnswer();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.answer = object.answer ?? Buffer.alloc(0);
+    message.index = (object.index !== undefined && object.index !== null) ? BigInt(object.index) : 0n;
+    message.code = object.code ?? 0;
+    message.message = object.message ?? "";
+    message.notExecuted = object.notExecuted ?? false;
     return message;
   },
 };
