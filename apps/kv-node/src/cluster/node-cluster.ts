@@ -78,6 +78,7 @@ export class NodeCluster {
     const { catalog, tables, view } = this;
     const others = otherNodes(network, passed);
     this.admin = new TableAdmin(runtime, catalog, tables, view, others, replicasMax);
+    passed.useAdmin(this.admin);
     this.operator = new ClusterOperator(catalog, view, self, replicasMax, logger);
     this.leadership = new Leadership(catalog.state, tables, catalog.group, network, self);
     this.loop = this.makeLoop(self);

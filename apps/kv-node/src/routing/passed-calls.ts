@@ -5,6 +5,7 @@
  *   regatta.v1.KV/...            answered here, or passed on once more
  *   ProposeCatalog               a change of the catalog, by its leader
  *   TableReady                   settles once a table can be used here
+ *   CreateTable, DeleteTable     by the leader of the catalog, where such changes queue up
  */
 import {
   GrpcStatusError,
@@ -21,6 +22,7 @@ import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { type PassedAnswer, type PassedCall } from '@flotilla/raft';
 import { wasNotExecuted } from '../peers/not-executed.js';
+import { type CreateOutcome, type DeleteOutcome, type TableAdmin } from '../tables/table-admin.js';
 import { type TableRegistry } from '../tables/table-registry.js';
 import { HOPS_MAX, type Forwarder } from './forwarder.js';
 import { passedContext } from './passed-context.js';
@@ -28,10 +30,14 @@ import { type Answer } from './table-router.js';
 
 const PROPOSE_CATALOG = 'ProposeCatalog';
 const TABLE_READY = 'TableReady';
+const CREATE_TABLE = 'CreateTable';
+const DELETE_TABLE = 'DeleteTable';
 const SUCCEEDED = Buffer.from([1]);
 const NOTHING = Buffer.alloc(0);
 
 export class PassedCalls {
+  private admin: TableAdmin | undefined;
+
   constructor(
     private readonly runtime: NodeRuntime,
     private readonly catalog: Catalog,
@@ -41,6 +47,11 @@ export class PassedCalls {
     /** Told of what was not meant for the caller. */
     private readonly onInternal: (error: unknown, method: string) => void,
   ) {}
+
+  /** Who creates and deletes tables here. */
+  useAdmin(admin: TableAdmin): void {
+    this.admin = admin;
+  }
 
   /** Never rejects: a failure is an answer too. */
   async call(call: PassedCall): Promise<PassedAnswer> {
@@ -63,6 +74,9 @@ export class PassedCalls {
     const deadlineMs = this.runtime.deadline(Math.min(timeoutMs, OPERATION_TIMEOUT_MS));
     if (method === PROPOSE_CATALOG) return this.proposeCatalog(bytes, hops, deadlineMs);
     if (method === TABLE_READY) return this.tableReady(bytes, deadlineMs);
+    if (method === CREATE_TABLE || method === DELETE_TABLE) {
+      return this.changeTable(method, bytes.toString(), deadlineMs);
+    }
     throw unknownMethod(method);
   }
 
@@ -100,6 +114,35 @@ export class PassedCalls {
       hops: 0,
       deadlineMs,
     });
+  }
+
+  async createTableAt(node: number, name: string, deadlineMs: number): Promise<CreateOutcome> {
+    return this.outcomeAt<CreateOutcome>(node, CREATE_TABLE, name, deadlineMs);
+  }
+
+  async deleteTableAt(node: number, name: string, deadlineMs: number): Promise<DeleteOutcome> {
+    return this.outcomeAt<DeleteOutcome>(node, DELETE_TABLE, name, deadlineMs);
+  }
+
+  /** Outcomes travel as JSON between nodes of one version family. */
+  private async outcomeAt<T>(
+    node: number,
+    method: string,
+    name: string,
+    deadlineMs: number,
+  ): Promise<T> {
+    const request = Buffer.from(name);
+    const { answer } = await this.forwarder.call(node, { method, request, hops: 0, deadlineMs });
+    return JSON.parse(Buffer.from(answer).toString()) as T;
+  }
+
+  private async changeTable(method: string, name: string, deadlineMs: number): Promise<Answer> {
+    if (!this.admin || !this.catalog.group.isLeader) throw notReady();
+    const outcome =
+      method === CREATE_TABLE
+        ? await this.admin.createHere(name, deadlineMs)
+        : await this.admin.deleteHere(name, deadlineMs);
+    return { answer: Buffer.from(JSON.stringify(outcome)), index: 0 };
   }
 
   private async proposeCatalog(command: Buffer, hops: number, deadlineMs: number): Promise<Answer> {

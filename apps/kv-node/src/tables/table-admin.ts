@@ -6,8 +6,9 @@
  *   delete   row moved to "deleting" -> all living nodes, and a majority of those that held it, have
  *            stopped it -> done: nothing more is acknowledged for it
  *
- * A change is a compare and a write in one entry of the catalog; who loses the race reads again and
- * tries again, within its deadline. Changes made through one node queue up behind each other.
+ * The node that leads the catalog does it, wherever the call came in: there changes queue up behind
+ * each other instead of racing. A change is a compare and a write in one entry of the catalog; who
+ * loses a race all the same reads again and tries again, within its deadline.
  */
 import { HostError, HostErrorCode } from '@flotilla/raft';
 import { type Catalog } from '../catalog/catalog.service.js';
@@ -22,6 +23,7 @@ import {
 import { type ClusterView } from '../cluster/cluster-view.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
+import { wasNotExecuted } from '../peers/not-executed.js';
 import { chooseReplicas } from '../placement/choose-replicas.js';
 import { type TableRegistry } from './table-registry.js';
 
@@ -30,6 +32,7 @@ const ATTEMPTS_MAX = 32;
 /** How long a living node may take to follow the catalog before it is not waited for any more. */
 const FOLLOW_TIMEOUT_MS = 2_000;
 const READY_PAUSE_MS = 10;
+const RETRY_PAUSE_MS = 25;
 
 export type CreateOutcome =
   | { readonly kind: 'created'; readonly id: number }
@@ -48,6 +51,8 @@ export interface OtherNodes {
   awaitCatalog(node: number, index: number, timeoutMs: number): Promise<void>;
   /** Settles once a table can be used at the node. */
   awaitTable(node: number, id: number, deadlineMs: number): Promise<void>;
+  createTable(node: number, name: string, deadlineMs: number): Promise<CreateOutcome>;
+  deleteTable(node: number, name: string, deadlineMs: number): Promise<DeleteOutcome>;
 }
 
 export class TableAdmin {
@@ -65,6 +70,15 @@ export class TableAdmin {
   /** Rejects with HostError; the table can be written through any node when this settles. */
   async create(name: string): Promise<CreateOutcome> {
     const deadlineMs = this.runtime.deadline(OPERATION_TIMEOUT_MS);
+    return this.atLeader(
+      deadlineMs,
+      () => this.createHere(name, deadlineMs),
+      (leader) => this.others.createTable(leader, name, deadlineMs),
+    );
+  }
+
+  /** The same, by this node. */
+  async createHere(name: string, deadlineMs: number): Promise<CreateOutcome> {
     const outcome = await this.inTurn(() => this.insert(name, deadlineMs));
     if (outcome.kind !== 'inserted') return outcome;
     await this.followedBy(outcome.index);
@@ -75,6 +89,15 @@ export class TableAdmin {
   /** The table is not served any more when this settles; its data goes in the background. */
   async delete(name: string): Promise<DeleteOutcome> {
     const deadlineMs = this.runtime.deadline(OPERATION_TIMEOUT_MS);
+    return this.atLeader(
+      deadlineMs,
+      () => this.deleteHere(name, deadlineMs),
+      (leader) => this.others.deleteTable(leader, name, deadlineMs),
+    );
+  }
+
+  /** The same, by this node. */
+  async deleteHere(name: string, deadlineMs: number): Promise<DeleteOutcome> {
     const outcome = await this.inTurn(() => this.remove(name, deadlineMs));
     if (outcome.kind !== 'removed') return outcome;
     const followed = await this.followedBy(outcome.index);
@@ -95,6 +118,25 @@ export class TableAdmin {
   async finishDeletion(id: number): Promise<void> {
     const deadlineMs = this.runtime.deadline(OPERATION_TIMEOUT_MS);
     await this.catalog.propose(finishDeletionCommand(BigInt(id)), deadlineMs);
+  }
+
+  /** Has the catalog's leader do it; tried again only when it certainly was not done. */
+  private async atLeader<T>(
+    deadlineMs: number,
+    here: () => Promise<T>,
+    there: (leader: number) => Promise<T>,
+  ): Promise<T> {
+    for (;;) {
+      const leader = await this.catalog.group.leaderKnown(deadlineMs);
+      if (leader === this.runtime.host.nodeId) return here();
+      try {
+        return await there(leader);
+      } catch (error) {
+        const isOver = this.runtime.remainingMs(deadlineMs) < RETRY_PAUSE_MS;
+        if (isOver || !wasNotExecuted(error)) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+    }
   }
 
   private inTurn<T>(task: () => Promise<T>): Promise<T> {
