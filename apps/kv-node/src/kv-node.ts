@@ -130,14 +130,15 @@ export class KvNode {
     const { raft, memberlist } = config;
     const storage = required(this.storage);
     const { clusterName } = memberlist;
-    const identity = nodeIdentity(raft.nodeHostDir, raft.nodeId, clusterName);
+    const own = nodeIdentity(raft.nodeHostDir, raft.nodeId, clusterName, raft.join);
     const clusterId = () => this.cluster?.catalog.state.clusterId ?? '';
     const directory = new NodeDirectory(raft.nodeId, raft.members());
     this.peers = new PeerSide({
       own: {
         clusterName,
         nodeId: raft.nodeId,
-        identity,
+        identity: own.identity,
+        joined: own.joined,
         get clusterId() {
           return clusterId();
         },
@@ -163,7 +164,7 @@ export class KvNode {
     this.peers.attach(this.runtime.host, this.hub);
     this.cluster = new NodeCluster({
       config,
-      identity,
+      own,
       storage,
       runtime: this.runtime,
       peers: this.peers,

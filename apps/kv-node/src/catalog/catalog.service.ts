@@ -41,7 +41,11 @@ export class Catalog {
     this.machine = new TableStateMachine({ engine, tableId: CATALOG_GROUP });
     const machine = new TableMachine(this.machine, {
       applied: (entries) => this.follow(entries),
-      installed: () => this.reload(),
+      installed: () => {
+        this.reload();
+        // What the catalog was before goes once nobody reads it in this tick.
+        setImmediate(() => runtime.isRunning && this.machine.removeInactive());
+      },
     });
     this.group = runtime.host.startGroup(CATALOG_GROUP, machine, founders);
     runtime.snapshots.add(CATALOG_GROUP, this.machine, this.group);

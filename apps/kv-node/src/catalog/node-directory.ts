@@ -22,10 +22,12 @@ export class NodeDirectory implements PeerDirectory {
     const node = this.nodes.get(nodeId);
     if (node) {
       const { raftAddress, identity, state } = node;
-      return { address: raftAddress, identity, removed: state === 'removed' };
+      const [removed, joining] = [state === 'removed', state === 'joining'];
+      return { address: raftAddress, identity, removed, joining };
     }
     const address = this.firstMembers.get(nodeId);
-    return address === undefined ? undefined : { address, identity: '', removed: false };
+    if (address === undefined) return undefined;
+    return { address, identity: '', removed: false, joining: false };
   }
 
   *others(): Iterable<number> {

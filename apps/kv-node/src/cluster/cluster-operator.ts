@@ -29,11 +29,15 @@ export const MOVES_IN_FLIGHT_MAX = 4;
 /** Tables that get another preferred leader in one look. */
 export const LEADER_MOVES_MAX = 64;
 const STEP_TIMEOUT_MS = 5_000;
+/** Placement is looked at when something changed, and after so many looks in any case. */
+const LOOKS_WITHOUT_PLAN_MAX = 20;
 /** Plans made one after another to say what a rebalance would do. */
 const PLANS_MAX = 10_000;
 
 export class ClusterOperator {
   private running: Promise<void> | undefined;
+  private plannedFor = '';
+  private looksWithoutPlan = 0;
 
   constructor(
     private readonly catalog: Catalog,
@@ -86,13 +90,27 @@ export class ClusterOperator {
     try {
       if (this.catalog.state.clusterId === '') await this.nameCluster(deadlineMs);
       await this.stepCatalog(deadlineMs);
-      const tables = this.view.state.tablesById.values();
-      const moves = planMoves({ ...this.planInput(), tables });
-      for (const move of moves) await this.begin(move, deadlineMs);
+      if (this.mayHaveMoves()) await this.beginMoves(deadlineMs);
     } catch (error) {
       // The catalog moved on, or has no majority now; the next look begins anew.
       if (!(error instanceof HostError)) throw error;
     }
+  }
+
+  /** Whether anything changed that placement depends on since it was in order. */
+  private mayHaveMoves(): boolean {
+    const nodes = this.view.placementNodes().map(({ id, state, alive }) => [id, state, alive]);
+    const now = JSON.stringify([this.catalog.appliedIndex, nodes]);
+    if (now === this.plannedFor && ++this.looksWithoutPlan < LOOKS_WITHOUT_PLAN_MAX) return false;
+    this.plannedFor = now;
+    this.looksWithoutPlan = 0;
+    return true;
+  }
+
+  private async beginMoves(deadlineMs: number): Promise<void> {
+    const tables = this.view.state.tablesById.values();
+    const moves = planMoves({ ...this.planInput(), tables });
+    for (const move of moves) await this.begin(move, deadlineMs);
   }
 
   private async nameCluster(deadlineMs: number): Promise<void> {

@@ -13,6 +13,7 @@ import { type NodeDirectory } from '../catalog/node-directory.js';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { KvService } from '../kv/kv.service.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
+import { type NodeIdentity } from '../node/node-identity.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { type NodeStorage } from '../node/node-storage.js';
 import { type PeerSide } from '../peers/peer-side.js';
@@ -31,7 +32,7 @@ import { TableMover } from './table-mover.js';
 
 export interface NodeClusterParts {
   readonly config: KvNodeConfig;
-  readonly identity: string;
+  readonly own: NodeIdentity;
   readonly storage: NodeStorage;
   readonly runtime: NodeRuntime;
   readonly peers: PeerSide;
@@ -59,7 +60,7 @@ export class NodeCluster {
     this.tables = new TableRegistry(runtime, storage.engine, (error) =>
       logger.error({ err: error }, 'a table could not be removed from this node'),
     );
-    this.catalog = new Catalog(runtime, storage.engine, foundersOf(config));
+    this.catalog = new Catalog(runtime, storage.engine, this.founders());
     this.view = new ClusterView(this.catalog.state, network);
     const forwarder = new Forwarder(runtime, network);
     const router = new TableRouter(runtime, this.catalog, this.tables, network, forwarder);
@@ -146,14 +147,14 @@ export class NodeCluster {
   }
 
   private makeLoop(self: number): ClusterLoop {
-    const { config, runtime, peers, logger, identity } = this.parts;
+    const { config, runtime, peers, logger } = this.parts;
     const own: Registration = {
       nodeId: self,
-      identity,
+      identity: this.parts.own.identity,
       name: config.memberlist.nodeName,
       raftAddress: config.raft.address,
       clientUrl: config.api.advertiseAddress,
-      isFounder: foundersOf(config).includes(self),
+      isFounder: this.founders().includes(self),
     };
     const isAlive = (node: number) => peers.network.isAlive(node);
     const mover = new TableMover(this.catalog, this.tables, self, isAlive, (error, table) =>
@@ -184,9 +185,10 @@ export class NodeCluster {
       await this.admin.finishDeletion(id);
     }
   }
-}
 
-/** Who founds the catalog where nothing is stored yet; nobody if this node joins. */
-function foundersOf({ raft }: KvNodeConfig): readonly number[] {
-  return raft.join ? [] : [...raft.members().keys()];
+  /** Who founds the catalog where nothing is stored yet; nobody if this node joined. */
+  private founders(): readonly number[] {
+    const { config, own } = this.parts;
+    return own.joined ? [] : [...config.raft.members().keys()];
+  }
 }

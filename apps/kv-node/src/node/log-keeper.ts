@@ -69,7 +69,10 @@ export class LogKeeper {
     if (snapshotEntries === 0 && !tooLarge) return targets;
     for (const group of this.groups()) {
       const { id, appliedIndex, log } = group;
-      const target = Math.min(appliedIndex - kept, tooLarge ? Infinity : this.heldFrom(group));
+      const most = appliedIndex - kept;
+      // Asking who has what costs more than looking whether there is anything to cut.
+      if (most - log.firstIndex() + 1 < least) continue;
+      const target = tooLarge ? most : Math.min(most, this.heldFrom(group));
       if (target - log.firstIndex() + 1 >= least) targets.set(id, target);
     }
     return targets;

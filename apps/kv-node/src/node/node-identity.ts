@@ -20,8 +20,13 @@ import { join } from 'node:path';
 
 const FILE = 'identity.json';
 
-interface Stored {
+export interface NodeIdentity {
   readonly identity: string;
+  /** Whether the node joined a running cluster, instead of founding one with others. */
+  readonly joined: boolean;
+}
+
+interface Stored extends NodeIdentity {
   readonly nodeId: number;
   readonly clusterName: string;
 }
@@ -32,11 +37,21 @@ export class NodeIdentityError extends Error {
   readonly retryable = false;
 }
 
-/** Throws NodeIdentityError when the folder belongs to another node. */
-export function nodeIdentity(folder: string, nodeId: number, clusterName: string): string {
+/**
+ * `joins` counts at the first start only: how a node began stays. Throws NodeIdentityError when the
+ * folder belongs to another node.
+ */
+export function nodeIdentity(
+  folder: string,
+  nodeId: number,
+  clusterName: string,
+  joins: boolean,
+): NodeIdentity {
   mkdirSync(folder, { recursive: true });
   const file = join(folder, FILE);
-  if (!existsSync(file)) return create(file, nodeId, clusterName);
+  if (!existsSync(file)) {
+    return create(file, { identity: randomUUID(), joined: joins, nodeId, clusterName });
+  }
   const stored = read(file);
   if (stored.nodeId !== nodeId) {
     const text = `${folder} belongs to node ${stored.nodeId}, but raft.node-id is ${nodeId}`;
@@ -46,11 +61,10 @@ export function nodeIdentity(folder: string, nodeId: number, clusterName: string
     const text = `${folder} belongs to cluster "${stored.clusterName}"`;
     throw new NodeIdentityError(`${text}, but memberlist.cluster-name is "${clusterName}"`);
   }
-  return stored.identity;
+  return stored;
 }
 
-function create(file: string, nodeId: number, clusterName: string): string {
-  const stored: Stored = { identity: randomUUID(), nodeId, clusterName };
+function create(file: string, stored: Stored): NodeIdentity {
   const unfinished = `${file}.tmp`;
   const handle = openSync(unfinished, 'w');
   try {
@@ -66,15 +80,15 @@ function create(file: string, nodeId: number, clusterName: string): string {
   } finally {
     closeSync(folder);
   }
-  return stored.identity;
+  return stored;
 }
 
 function read(file: string): Stored {
   const text = readFileSync(file, 'utf8');
   try {
-    const { identity, nodeId, clusterName } = JSON.parse(text) as Partial<Stored>;
+    const { identity, nodeId, clusterName, joined = false } = JSON.parse(text) as Partial<Stored>;
     if (typeof identity === 'string' && typeof nodeId === 'number' && clusterName !== undefined) {
-      return { identity, nodeId, clusterName };
+      return { identity, nodeId, clusterName, joined };
     }
   } catch (cause) {
     throw new NodeIdentityError(`${file} is damaged: restore it from a copy`, { cause });

@@ -158,7 +158,7 @@ function exposeCluster(registry: Registry, { runtime, peers, cluster }: MetricSo
   });
   figure('flotilla_snapshots_total', 'Snapshots this node fetched, and is serving.', () => {
     const { installed, failed, running } = runtime.snapshots.fetcher.stats();
-    return { installed, failed, running, serving: runtime.snapshots.source.openSessions };
+    return { installed, failed, running, serving: runtime.snapshots.source.openViews };
   });
   figure('flotilla_tables', 'Tables of the cluster, and those that have a replica here.', () => ({
     cluster: cluster.catalog.state.tables.size,

@@ -18,6 +18,8 @@ export interface PeerIdentity {
   readonly nodeId: number;
   /** Made once with the data folder. */
   readonly identity: string;
+  /** Whether it began as a node of a running cluster. */
+  readonly joined: boolean;
 }
 
 export interface Hello extends PeerIdentity {
@@ -34,6 +36,8 @@ export interface KnownNode {
   /** Empty while the node has not told it. */
   readonly identity: string;
   readonly removed: boolean;
+  /** Announced, and never heard of yet. */
+  readonly joining: boolean;
 }
 
 export interface PeerDirectory {
@@ -52,6 +56,7 @@ export const REFUSALS = [
   'unknown',
   'removed',
   'identity',
+  'founding',
 ] as const;
 export type RefusalKind = (typeof REFUSALS)[number];
 
@@ -67,6 +72,7 @@ const CLUSTER_ID = 'flotilla-cluster-id';
 const FROM = 'flotilla-node';
 const TO = 'flotilla-to';
 const IDENTITY = 'flotilla-identity';
+const JOINED = 'flotilla-joined';
 /** Trailer of a refusal: its kind. */
 const REFUSED = 'flotilla-refused';
 
@@ -79,6 +85,7 @@ export function helloMetadata(own: PeerIdentity, to: number): MetadataEntries {
     [FROM]: String(own.nodeId),
     [TO]: String(to),
     [IDENTITY]: own.identity,
+    [JOINED]: own.joined ? '1' : '0',
   };
 }
 
@@ -93,7 +100,9 @@ export function readHello(metadata: ReceivedMetadata): Hello | undefined {
   if (name === undefined || !numbers.every(Number.isSafeInteger)) return undefined;
   const clusterId = metadata.get(CLUSTER_ID) ?? '';
   const identity = metadata.get(IDENTITY) ?? '';
-  return { version, versionMin, nodeId, to, clusterName: unescape(name), clusterId, identity };
+  const joined = metadata.get(JOINED) === '1';
+  const clusterName = unescape(name);
+  return { version, versionMin, nodeId, to, clusterName, clusterId, identity, joined };
 }
 
 /** Why a hello is not accepted here; undefined when it is. */
@@ -141,6 +150,10 @@ function whyNodeRefused(
   if (known.removed) {
     const reason = `node ${nodeId} was removed from cluster "${own.clusterName}"`;
     return refusal('removed', `${reason}, and its id is never used again`);
+  }
+  if (known.joining && known.identity === '' && !hello.joined) {
+    const reason = `node ${nodeId} was added to a running cluster, but began as if it founded one`;
+    return refusal('founding', `${reason}: start it with raft.join=true and an empty data folder`);
   }
   if (known.identity !== '' && hello.identity !== known.identity) {
     const reason = `node ${nodeId} has another data folder than the node ${nodeId} of this cluster`;

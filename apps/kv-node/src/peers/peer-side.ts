@@ -17,7 +17,7 @@ import { PeerServer, type PeerHandlers } from './peer-server.js';
 const REFUSAL_LOG_MS = 30_000;
 const REFUSALS_REMEMBERED_MAX = 1_000;
 /** What other nodes say of a node that must not go on. */
-const FINAL = new Set(['identity', 'removed']);
+const FINAL = new Set(['identity', 'removed', 'founding']);
 
 export interface PeerSideParts {
   readonly own: PeerIdentity;

@@ -14,7 +14,7 @@ export async function runRecover(
 ): Promise<number> {
   try {
     const { raft, memberlist, recover } = config;
-    nodeIdentity(raft.nodeHostDir, raft.nodeId, memberlist.clusterName);
+    nodeIdentity(raft.nodeHostDir, raft.nodeId, memberlist.clusterName, false);
     const storage = await openNodeStorage(config);
     try {
       const plan = await recoverNode(storage, raft.nodeId, recover.acceptDataLoss);

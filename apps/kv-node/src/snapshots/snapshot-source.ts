@@ -14,7 +14,9 @@ import { type Group } from '@flotilla/raft';
 import { toWire } from './snapshot-note.js';
 
 /** Views that may be open at a time. */
-export const SESSIONS_MAX = 8;
+export const VIEWS_MAX = 8;
+/** Sessions that gave everything away and keep their last chunk, should its answer have been lost. */
+const ENDED_MAX = 8;
 /** A session nobody asked anything of for so long is closed. */
 export const SESSION_IDLE_MS = 30_000;
 const SWEEP_MS = 5_000;
@@ -42,8 +44,8 @@ export class SnapshotSource {
     private readonly onProgress: (group: number, to: number) => void,
   ) {}
 
-  get openSessions(): number {
-    return this.sessions.size;
+  get openViews(): number {
+    return [...this.sessions.values()].filter(({ latest }) => !latest?.last).length;
   }
 
   start(): void {
@@ -82,7 +84,10 @@ export class SnapshotSource {
       last: next.last,
       metadata: session.metadata,
     };
-    if (next.last) session.view.close();
+    if (next.last) {
+      session.view.close();
+      this.forgetEnded();
+    }
     return session.latest;
   }
 
@@ -92,7 +97,7 @@ export class SnapshotSource {
       throw new GrpcStatusError(status.NOT_FOUND, `group ${group} does not run on this node`);
     }
     if (chunk !== 0) throw lost('there is no such session');
-    if (this.sessions.size >= SESSIONS_MAX) {
+    if (this.openViews >= VIEWS_MAX) {
       throw new GrpcStatusError(status.UNAVAILABLE, 'too many snapshots are being read');
     }
     const metadata = toWire(origin.group.snapshotMetadata());
@@ -100,6 +105,12 @@ export class SnapshotSource {
     const session = { group, view, metadata, latest: undefined, usedAtMs: this.nowMs() };
     this.sessions.set(key, session);
     return session;
+  }
+
+  /** The oldest first. */
+  private forgetEnded(): void {
+    const ended = [...this.sessions].filter(([, { latest }]) => latest?.last);
+    for (const [key] of ended.slice(0, Math.max(0, ended.length - ENDED_MAX))) this.end(key);
   }
 
   private closeIdle(): void {

@@ -42,6 +42,6 @@ export const DEFAULT_HOST_OPTIONS: Omit<HostOptions, 'nodeId'> = {
   readsMax: 65_536,
   readRetryTicks: 10,
   hibernateTicks: 60,
-  snapshotIdleTicks: 300,
+  snapshotIdleTicks: 80,
   waitersMax: 65_536,
 };
