@@ -149,11 +149,8 @@ export class KvNode {
       onStranger,
     });
     const { network } = this.peers;
-    this.hub = new SnapshotHub(
-      storage.engine,
-      network,
-      this.logger.child('snapshots'),
-      SCHEDULER.nowMs,
+    this.hub = new SnapshotHub(storage.engine, network, this.logger.child('snapshots'), () =>
+      SCHEDULER.nowMs(),
     );
     this.runtime = new NodeRuntime(config, storage, {
       peers: network,

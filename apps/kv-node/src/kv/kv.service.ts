@@ -67,13 +67,11 @@ export class KvService {
     server.register(ITERATE_RANGE, 'server-stream', (bytes, call, sink) =>
       this.iterateRange(bytes, call, sink, 0),
     );
-    const write = (method: string, handler: typeof this.put) =>
-      server.register(method, 'unary', async (bytes, call) => {
-        return (await handler.call(this, bytes, call, 0)).answer;
-      });
-    write(PUT, this.put);
-    write(DELETE_RANGE, this.deleteRange);
-    write(TXN, this.txn);
+    const write = (method: string, handle: (bytes: Buffer, call: CallContext) => Promise<Answer>) =>
+      server.register(method, 'unary', async (bytes, call) => (await handle(bytes, call)).answer);
+    write(PUT, (bytes, call) => this.put(bytes, call, 0));
+    write(DELETE_RANGE, (bytes, call) => this.deleteRange(bytes, call, 0));
+    write(TXN, (bytes, call) => this.txn(bytes, call, 0));
   }
 
   /** A call that another node passed on; undefined if it is none of this API. */

@@ -4,7 +4,7 @@
  * Names and labels of Regatta where it has the figure; our own begin with flotilla_. Everything is
  * read at the moment of the scrape: nothing is counted on the way of a request.
  */
-import { type Registry, Gauge } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 import { type NodeCluster } from '../cluster/node-cluster.js';
 import { type PeerSide } from '../peers/peer-side.js';
 import { type NodeRuntime } from './node-runtime.js';
@@ -134,18 +134,29 @@ function exposeCluster(registry: Registry, { runtime, peers, cluster }: MetricSo
         for (const [kind, value] of Object.entries(read())) this.set({ kind }, value);
       },
     });
+  const total = (name: string, help: string, read: () => Record<string, number>) =>
+    new Counter({
+      name,
+      help,
+      labelNames: ['kind'] as const,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [kind, value] of Object.entries(read())) this.inc({ kind }, value);
+      },
+    });
   const { network, server } = peers;
-  figure('flotilla_peer_frames_total', 'Frames between this node and others.', () => ({
+  total('flotilla_peer_frames_total', 'Frames between this node and others.', () => ({
     sent: network.counters.framesOut,
     received: server.framesIn,
   }));
-  figure('flotilla_peer_messages_total', 'Raft messages in those frames.', () => ({
+  total('flotilla_peer_messages_total', 'Raft messages in those frames.', () => ({
     sent: network.counters.messagesOut,
     received: server.messagesIn,
     dropped: network.counters.dropped,
     forged: server.forged,
   }));
-  figure('flotilla_peer_bytes_total', 'Bytes of those frames.', () => ({
+  total('flotilla_peer_bytes_total', 'Bytes of those frames.', () => ({
     sent: network.counters.bytesOut,
     received: server.bytesIn,
   }));
@@ -156,9 +167,13 @@ function exposeCluster(registry: Registry, { runtime, peers, cluster }: MetricSo
     const { groups, awake } = runtime.host.stats();
     return { awake, asleep: groups - awake };
   });
-  figure('flotilla_snapshots_total', 'Snapshots this node fetched, and is serving.', () => {
-    const { installed, failed, running } = runtime.snapshots.fetcher.stats();
-    return { installed, failed, running, serving: runtime.snapshots.source.openViews };
+  total('flotilla_snapshots_total', 'Snapshots that this node fetched, or failed to.', () => {
+    const { installed, failed } = runtime.snapshots.fetcher.stats();
+    return { installed, failed };
+  });
+  figure('flotilla_snapshots', 'Snapshots that this node is fetching, and giving away.', () => {
+    const { running } = runtime.snapshots.fetcher.stats();
+    return { fetching: running, serving: runtime.snapshots.source.openViews };
   });
   figure('flotilla_tables', 'Tables of the cluster, and those that have a replica here.', () => ({
     cluster: cluster.catalog.state.tables.size,

@@ -238,14 +238,16 @@ export class PeerLink {
         }
       },
     });
-    for await (const _accepted of answers) {
-      if (refusal) throw new RefusedError(refusal);
-      if (this.open) continue;
-      this.open = true;
-      this.attempts = 0;
-      this.counters.reconnects++;
-      this.events.opened(this.node);
-    }
+    const accepted = answers[Symbol.asyncIterator]();
+    const first = await accepted.next();
+    if (refusal) throw new RefusedError(refusal);
+    if (first.done) return;
+    this.open = true;
+    this.attempts = 0;
+    this.counters.reconnects++;
+    this.events.opened(this.node);
+    // Nothing more is said on this side; it ends when the connection does.
+    while (!(await accepted.next()).done);
   }
 
   /** Frames as the connection takes them; nothing before the other side has accepted. */

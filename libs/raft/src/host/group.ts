@@ -74,6 +74,7 @@ export interface HostedGroup {
   collect(sink: GroupSink): void;
   applyNext(sink: GroupSink): number;
   deliver(message: Message): void;
+  lacks(metadata: SnapshotMetadata): boolean;
   installSnapshot(metadata: SnapshotMetadata): boolean;
   takeOver(metadata: SnapshotMetadata): void;
   quiesce(from: NodeId, term: Term, index: LogIndex): void;
@@ -244,9 +245,9 @@ export class Group<Result> implements HostedGroup {
     this.retryReads();
     for (const to of this.snapshots.tick()) this.node.reportSnapshot(to, 'failure');
     if (this.haste.tick()) this.hurry();
+    if (++this.idleTicks >= this.options.hibernateTicks && this.fallsAsleep()) return;
     this.node.tick();
     if (this.node.hasReady()) this.signals.wake(this);
-    if (++this.idleTicks >= this.options.hibernateTicks) this.tryToSleep();
   }
 
   /** Hands everything the core wants done to the sink; apply work is kept for `applyNext`. */
@@ -285,6 +286,12 @@ export class Group<Result> implements HostedGroup {
     // The small talk of an idle group is no work; everything else is.
     if (isSmallTalk(message) && !this.asleep) this.signals.wake(this);
     else this.work();
+  }
+
+  /** Whether the log here does not reach what a snapshot stands for; if it does, the core says so. */
+  lacks({ index, term }: SnapshotMetadata): boolean {
+    const { log } = this.node.raft;
+    return index > log.committed && !log.matchTerm(index, term);
   }
 
   /**
@@ -434,14 +441,14 @@ export class Group<Result> implements HostedGroup {
     );
   }
 
-  private tryToSleep(): void {
-    if (!this.isIdle) return;
-    // The only voter of a group that leads it has nobody to hear from: time changes nothing.
+  private fallsAsleep(): boolean {
+    if (!this.isIdle) return false;
     const { raft } = this.node;
     const tell = whomToTell(this.node, this.machine.appliedIndex, (id) => this.signals.isAlive(id));
-    if (!tell) return;
+    if (!tell) return false;
     for (const to of tell) this.signals.quiesce(to, this.id, raft.term, raft.log.lastIndex());
     this.sleep();
+    return true;
   }
 
   private sleep(): void {

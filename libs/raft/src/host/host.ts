@@ -150,11 +150,11 @@ export class Host implements GroupSink {
   receive(id: GroupId, message: Message): void {
     const group = this.groups.get(id);
     if (!group) return;
-    if (message.type !== MessageType.Snap) this.orFail(() => group.deliver(message));
-    else if (message.snapshot) {
-      // The state is fetched first; then the log and the state take it over together.
-      this.ports.snapshots?.wanted(id, message.from, message.snapshot.metadata);
-    }
+    const { snapshot } = message;
+    // The state is fetched first; then the log and the state take it over together.
+    if (message.type === MessageType.Snap && snapshot && group.lacks(snapshot.metadata)) {
+      this.ports.snapshots?.wanted(id, message.from, snapshot.metadata);
+    } else this.orFail(() => group.deliver(message));
   }
 
   /** A leader says that it stops its clock for a group. */

@@ -9,6 +9,7 @@ import {
   type CommittedEntry,
   type Group,
   type HostOptions,
+  type SnapshotFetcher,
   type StateMachine,
 } from '../../src/host/index.js';
 import type { Message, NodeId } from '../../src/core/index.js';
@@ -36,6 +37,11 @@ export class Network {
   /** Pairs `from>to` whose messages are lost. */
   readonly cut = new Set<string>();
   nowMs = 0;
+  /** Messages that were sent, lost ones included. */
+  sent = 0;
+  /** Told of snapshots that were announced, by the node that wants them. */
+  onWanted: (node: NodeId, ...wanted: Parameters<SnapshotFetcher['wanted']>) => void = () =>
+    undefined;
 
   isolate(id: NodeId): void {
     for (const other of this.nodes.keys()) {
@@ -48,6 +54,7 @@ export class Network {
   }
 
   send(group: number, message: Message): void {
+    this.sent++;
     if (this.cut.has(`${message.from}>${message.to}`)) return;
     setImmediate(() => this.nodes.get(message.to)?.host.receive(group, message));
   }
@@ -103,6 +110,7 @@ export class HostNode {
           send: (group, message) => network.send(group, message),
           quiesce: (to, group, term, index) => network.quiesce(id, to, group, term, index),
         },
+        snapshots: { wanted: (...wanted) => network.onWanted(id, ...wanted) },
         // Fixed and different on every node: elections are repeatable and do not collide.
         random: () => (draws = (draws * 48_271) % 2_147_483_647) / 2_147_483_647,
         onFatal: (error) => fatal.push(error),
@@ -115,8 +123,12 @@ export class HostNode {
   }
 
   start(group: number, peers: readonly NodeId[], machine = new TextMachine()): Group<string> {
-    const started = this.host.startGroup(group, machine, peers);
     this.machines.set(group, machine);
+    return this.startWith(group, peers, machine);
+  }
+
+  startWith(group: number, peers: readonly NodeId[], machine: StateMachine<string>): Group<string> {
+    const started = this.host.startGroup(group, machine, peers);
     this.groups.set(group, started);
     return started;
   }
