@@ -37,6 +37,8 @@ export interface Answer {
   readonly index: number;
 }
 
+/** How long a replica is asked who leads before others are. */
+const LEADER_WAIT_MS = 500;
 const PAUSE_MS = 10;
 const PAUSE_MAX_MS = 200;
 /** A write that is done waits no longer than this for the replica here to show it. */
@@ -153,10 +155,24 @@ export class TableRouter {
     attempt: number,
     deadlineMs: number,
   ): Promise<number | undefined> {
-    if (here?.group.isVoter) return here.group.leaderKnown(deadlineMs);
+    if (here?.group.isVoter) {
+      const known = await this.knownHere(here, deadlineMs);
+      if (known !== undefined) return known;
+    }
     const { preferredLeader } = info;
     if (attempt === 0 && this.network.isAlive(preferredLeader)) return preferredLeader;
     return this.pickReplica(info, attempt);
+  }
+
+  /** A replica that is cut off from its leader alone does not learn of one: others may know. */
+  private async knownHere(here: RunningTable, deadlineMs: number): Promise<number | undefined> {
+    const soonMs = this.runtime.deadline(LEADER_WAIT_MS);
+    try {
+      return await here.group.leaderKnown(Math.min(soonMs, deadlineMs));
+    } catch (error) {
+      if (error instanceof HostError && error.code === HostErrorCode.NotReady) return undefined;
+      throw error;
+    }
   }
 
   private pickReplica(info: TableInfo, attempt: number): number | undefined {
