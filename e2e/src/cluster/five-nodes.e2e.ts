@@ -3,6 +3,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster, waitUntil } from '../harness/cluster.js';
+import { Workload } from '../harness/workload.js';
 import { PlainClient } from '../harness/plain-client.js';
 
 const TABLES = 20;
@@ -98,8 +99,15 @@ describe('five nodes', () => {
     }
   });
 
-  it('a table can be used through every node the moment it is created, and no more once deleted', async () => {
+  it('under load, a table can be used through every node once created, and no more once deleted', async () => {
     const ids = new Set<string>();
+    const load = new Workload(
+      'load',
+      [1, 2, 3].map((id) => cluster.client(id)),
+      6,
+    );
+    await cluster.client(1).createTable('load');
+    load.start();
     for (let round = 0; round < 10; round++) {
       const created = await cluster.client((round % NODES) + 1).createTable('short');
       ids.add(created);
@@ -122,6 +130,10 @@ describe('five nodes', () => {
       }
     }
     expect(ids.size).toBe(10);
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    expect(await load.verify(cluster.client(5))).toEqual([]);
+    await cluster.client(4).deleteTable('load');
   });
 
   it('a drained node holds nothing soon, and gets its share again when that is undone', async () => {
