@@ -1,5 +1,10 @@
 /**
- * Why a call failed, as a user of the client sees it.
+ * Why a call failed, as a user of the client sees it, and whether it certainly changed nothing.
+ *
+ * In: whatever a call threw. Out: one class with the name of the status.
+ *
+ * Must never take a server's words for the client's own: a text that speaks of a lost connection may
+ * tell of one behind the server, long after the write was done.
  */
 import { GrpcStatusError, status, type StatusName } from '@flotilla/grpc';
 
@@ -15,7 +20,7 @@ export class ClientError extends Error {
     readonly code: StatusName,
     message: string,
     options: { cause?: unknown } = {},
-    /** The server says that nothing was done: trying again cannot do it twice. */
+    /** Nothing was done: it was never sent, or the server says so. Again cannot be twice. */
     readonly notExecuted = false,
   ) {
     super(message, options);
@@ -26,16 +31,33 @@ export class ClientError extends Error {
 
 /** Trailer of an answer to a call that certainly changed nothing. */
 const NOT_EXECUTED = 'flotilla-not-executed';
+/** What a channel says of a call that it had no connection for. */
+const NEVER_SENT = /^(No connection established|Name resolution failed)/;
 
 /** Anything that was thrown by a call, as a ClientError. */
 export function toClientError(error: unknown): ClientError {
   if (error instanceof ClientError) return error;
   if (error instanceof GrpcStatusError) {
-    const said = error.metadata?.[NOT_EXECUTED];
-    const notExecuted = (Array.isArray(said) ? said[0] : said) === '1';
     const name = NAMES.get(error.code) ?? 'UNKNOWN';
-    return new ClientError(name, error.message, { cause: error }, notExecuted);
+    const options = { cause: error };
+    return new ClientError(name, error.message, options, saysNotExecuted(error) || !wasSent(error));
   }
   const message = error instanceof Error ? error.message : String(error);
   return new ClientError('UNKNOWN', message, { cause: error });
+}
+
+/** Whether a server ended the call; otherwise this side gave it up. */
+export function isAnswer(error: GrpcStatusError): boolean {
+  // Even the shortest answer has a content type; what ends here has no metadata at all.
+  return Object.keys(error.metadata ?? {}).length > 0;
+}
+
+function saysNotExecuted({ metadata }: GrpcStatusError): boolean {
+  const said = metadata?.[NOT_EXECUTED];
+  return (Array.isArray(said) ? said[0] : said) === '1';
+}
+
+function wasSent(error: GrpcStatusError): boolean {
+  const { code, message } = error;
+  return code !== status.UNAVAILABLE || isAnswer(error) || !NEVER_SENT.test(message);
 }

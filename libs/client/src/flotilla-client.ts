@@ -115,20 +115,32 @@ export class FlotillaClient {
     );
   }
 
-  /** All pages of a range as of one moment. */
+  /** All pages of a range as of one moment. Tried again elsewhere while no page has come. */
   async *iterateRange(request: RangeRequest, options?: CallOptions): AsyncIterable<RangeAnswer> {
     const bytes = v1.RangeRequest.encode(rangeMessage(request)).finish();
-    // The deadline of a stream is that of the whole transfer: only an explicit one is set.
-    const deadlineMs = options?.timeoutMs;
-    try {
-      const pages = this.client().serverStream(ITERATE_PATH, bytes, {
-        metadata: this.metadata,
-        ...(deadlineMs !== undefined && { deadlineMs }),
-      });
-      for await (const page of pages) yield toRangeAnswer(v1.RangeResponse.decode(page));
-    } catch (error) {
-      throw toClientError(error);
+    const endMs = this.endMs(options);
+    for (let attempt = 1; ; attempt++) {
+      let isBegun = false;
+      try {
+        for await (const page of this.pages(bytes, options)) {
+          isBegun = true;
+          yield toRangeAnswer(v1.RangeResponse.decode(page));
+        }
+        return;
+      } catch (thrown) {
+        const error = toClientError(thrown);
+        if (isBegun || !(await this.mayTryAgain(error, true, attempt, endMs))) throw error;
+      }
     }
+  }
+
+  /** The deadline of a stream is that of the whole transfer: only an explicit one is set. */
+  private pages(bytes: Uint8Array, options?: CallOptions): AsyncIterable<Buffer> {
+    const deadlineMs = options?.timeoutMs;
+    return this.client().serverStream(ITERATE_PATH, bytes, {
+      metadata: this.metadata,
+      ...(deadlineMs !== undefined && { deadlineMs }),
+    });
   }
 
   async put(request: PutRequest, options?: CallOptions): Promise<PutAnswer> {
@@ -213,7 +225,7 @@ export class FlotillaClient {
     options: CallOptions = {},
   ): Promise<Answer> {
     const bytes = codec.request.encode(message).finish();
-    const endMs = performance.now() + (options.timeoutMs ?? this.options.timeoutMs ?? TIMEOUT_MS);
+    const endMs = this.endMs(options);
     for (let attempt = 1; ; attempt++) {
       const deadlineMs = Math.max(1, Math.ceil(endMs - performance.now()));
       try {
@@ -221,13 +233,28 @@ export class FlotillaClient {
         return codec.answer.decode(await this.client().unary(codec.path, bytes, call));
       } catch (thrown) {
         const error = toClientError(thrown);
-        const pauseMs = Math.min(PAUSE_MS * 2 ** (attempt - 1), PAUSE_MS_MAX);
-        const inTime = attempt < ATTEMPTS_MAX && performance.now() + pauseMs < endMs;
-        if (!inTime || !mayRetry(error, codec.isRead)) throw error;
-        this.current++;
-        await sleep(pauseMs);
+        if (!(await this.mayTryAgain(error, codec.isRead, attempt, endMs))) throw error;
       }
     }
+  }
+
+  private endMs(options: CallOptions = {}): number {
+    return performance.now() + (options.timeoutMs ?? this.options.timeoutMs ?? TIMEOUT_MS);
+  }
+
+  /** Turns to the next endpoint after a growing pause; false when there is no point or no time. */
+  private async mayTryAgain(
+    error: ClientError,
+    isRead: boolean,
+    attempt: number,
+    endMs: number,
+  ): Promise<boolean> {
+    const pauseMs = Math.min(PAUSE_MS * 2 ** (attempt - 1), PAUSE_MS_MAX);
+    const inTime = attempt < ATTEMPTS_MAX && performance.now() + pauseMs < endMs;
+    if (!inTime || !mayRetry(error, isRead)) return false;
+    this.current++;
+    await sleep(pauseMs);
+    return true;
   }
 }
 

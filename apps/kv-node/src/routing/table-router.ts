@@ -83,7 +83,7 @@ export class TableRouter {
       const info = await this.lookUp(call.table, call.deadlineMs);
       const here = this.serving(call.table);
       if (here) return answerHere(here);
-      const node = this.pickReplica(info, attempt);
+      const node = this.pickHolder(info, attempt);
       try {
         if (node !== undefined && call.hops < HOPS_MAX) {
           return (await this.forwarder.call(node, call)).answer;
@@ -100,7 +100,7 @@ export class TableRouter {
     for (let attempt = 0; ; attempt++) {
       const info = await this.lookUp(call.table, call.deadlineMs);
       if (this.serving(call.table)) return undefined;
-      const node = this.pickReplica(info, attempt);
+      const node = this.pickHolder(info, attempt);
       if (node !== undefined && call.hops < HOPS_MAX) {
         return this.forwarder.stream(node, call);
       }
@@ -159,8 +159,17 @@ export class TableRouter {
       const known = await this.knownHere(here, deadlineMs);
       if (known !== undefined) return known;
     }
+    return this.pickHolder(info, attempt);
+  }
+
+  /**
+   * Where a call goes from a node that holds nothing of the table. Reads and writes go to the same
+   * one, which has applied a write when it answers: who wrote through this node reads their write.
+   */
+  private pickHolder(info: TableInfo, attempt: number): number | undefined {
     const { preferredLeader } = info;
-    if (attempt === 0 && this.network.isAlive(preferredLeader)) return preferredLeader;
+    const mayAnswer = attempt === 0 && preferredLeader !== this.runtime.host.nodeId;
+    if (mayAnswer && this.network.isAlive(preferredLeader)) return preferredLeader;
     return this.pickReplica(info, attempt);
   }
 
