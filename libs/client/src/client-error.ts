@@ -34,21 +34,25 @@ const NOT_EXECUTED = 'flotilla-not-executed';
 /** What a channel says of a call that it had no connection for. */
 const NEVER_SENT = /^(No connection established|Name resolution failed)/;
 
-/** Anything that was thrown by a call, as a ClientError. */
-export function toClientError(error: unknown): ClientError {
+/**
+ * Anything that was thrown by a call, as a ClientError.
+ *
+ * @param wasHeard whether the server had begun to answer, which its metadata need not show
+ */
+export function toClientError(error: unknown, wasHeard = false): ClientError {
   if (error instanceof ClientError) return error;
   if (error instanceof GrpcStatusError) {
     const name = NAMES.get(error.code) ?? 'UNKNOWN';
-    const options = { cause: error };
-    return new ClientError(name, error.message, options, saysNotExecuted(error) || !wasSent(error));
+    const notExecuted = saysNotExecuted(error) || (!wasHeard && wasNeverSent(error));
+    return new ClientError(name, error.message, { cause: error }, notExecuted);
   }
   const message = error instanceof Error ? error.message : String(error);
   return new ClientError('UNKNOWN', message, { cause: error });
 }
 
-/** Whether a server ended the call; otherwise this side gave it up. */
+/** Whether the end of a call came with anything that only a server sends. */
 export function isAnswer(error: GrpcStatusError): boolean {
-  // Even the shortest answer has a content type; what ends here has no metadata at all.
+  // An answer that is nothing but a status has a content type at least; what ends here has nothing.
   return Object.keys(error.metadata ?? {}).length > 0;
 }
 
@@ -57,7 +61,6 @@ function saysNotExecuted({ metadata }: GrpcStatusError): boolean {
   return (Array.isArray(said) ? said[0] : said) === '1';
 }
 
-function wasSent(error: GrpcStatusError): boolean {
-  const { code, message } = error;
-  return code !== status.UNAVAILABLE || isAnswer(error) || !NEVER_SENT.test(message);
+function wasNeverSent(error: GrpcStatusError): boolean {
+  return error.code === status.UNAVAILABLE && !isAnswer(error) && NEVER_SENT.test(error.message);
 }

@@ -4,7 +4,7 @@
  * Numbers are numbers here; looking is tried again on another node, changing is not.
  */
 import { clusterV1 as v1 } from '@flotilla/proto';
-import type { Codec } from './flotilla-client.js';
+import type { Codec } from './methods.js';
 import type { CallOptions } from './types.js';
 
 /** How the client makes a call. */
@@ -155,7 +155,8 @@ export class ClusterCalls {
   }
 
   async rebalance(dryRun = false, options?: CallOptions): Promise<PlannedMove[]> {
-    const { moves } = await this.call(REBALANCE, { dryRun }, options);
+    // A dry run changes nothing.
+    const { moves } = await this.call({ ...REBALANCE, isRead: dryRun }, { dryRun }, options);
     return moves.map((move) => ({
       table: move.table,
       from: move.from.map(Number),

@@ -1,6 +1,12 @@
 /** Between the client's plain types and the messages of the wire. */
 import { type mvccV1, type regattaV1 } from '@flotilla/proto';
-import { type Bytes, type Header, type KeyValue } from './types.js';
+import {
+  type Bytes,
+  type Header,
+  type KeyValue,
+  type RangeAnswer,
+  type RangeRequest,
+} from './types.js';
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -27,4 +33,25 @@ export function toKeyValue(pair: mvccV1.KeyValue): KeyValue {
     createRevision: Number(pair.createRevision),
     modRevision: Number(pair.modRevision),
   };
+}
+
+export function rangeMessage(request: RangeRequest): regattaV1.RangeRequest {
+  return {
+    table: toBytes(request.table),
+    key: toBytes(request.key),
+    rangeEnd: toBytes(request.rangeEnd),
+    limit: BigInt(request.limit ?? 0),
+    linearizable: request.linearizable ?? false,
+    keysOnly: request.keysOnly ?? false,
+    countOnly: request.countOnly ?? false,
+    minModRevision: 0n,
+    maxModRevision: 0n,
+    minCreateRevision: 0n,
+    maxCreateRevision: 0n,
+  };
+}
+
+export function toRangeAnswer(answer: regattaV1.RangeResponse): RangeAnswer {
+  const { header, kvs, more, count } = answer;
+  return { header: toHeader(header), kvs: kvs.map(toKeyValue), more, count: Number(count) };
 }

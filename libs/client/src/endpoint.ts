@@ -66,23 +66,28 @@ export class Endpoint {
   }
 
   async unary(path: string, bytes: Uint8Array, call: EndpointCall): Promise<Buffer> {
+    let wasHeard = false;
+    const onHeaders = () => (wasHeard = true);
     try {
-      const answer = await this.client.unary(path, bytes, call);
+      const answer = await this.client.unary(path, bytes, { ...call, onHeaders });
       this.answered();
       return answer;
     } catch (error) {
-      throw this.ended(error);
+      throw this.ended(error, wasHeard);
     }
   }
 
   async *serverStream(path: string, bytes: Uint8Array, call: EndpointCall): AsyncGenerator<Buffer> {
+    let wasHeard = false;
+    const onHeaders = () => (wasHeard = true);
+    const messages = this.client.serverStream(path, bytes, { ...call, onHeaders });
     try {
-      for await (const message of this.client.serverStream(path, bytes, call)) {
+      for await (const message of messages) {
         this.answered();
         yield message;
       }
     } catch (error) {
-      throw this.ended(error);
+      throw this.ended(error, wasHeard);
     }
   }
 
@@ -116,12 +121,12 @@ export class Endpoint {
     this.restsUntilMs = Number.NEGATIVE_INFINITY;
   }
 
-  private ended(error: unknown): ClientError {
+  private ended(error: unknown, wasHeard: boolean): ClientError {
     if (error instanceof GrpcStatusError) {
       if (isAnswer(error)) this.answered();
       else if (NO_SIGN.has(error.code)) this.rest();
     }
-    return toClientError(error);
+    return toClientError(error, wasHeard);
   }
 
   private rest(): void {

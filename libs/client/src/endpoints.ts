@@ -52,7 +52,10 @@ export class Endpoints {
   /** From the present one on; those that gave no sign of life lately come last. */
   private inOrder(): readonly Endpoint[] {
     const turned = [...this.all.slice(this.at), ...this.all.slice(0, this.at)];
-    return [...turned.filter((each) => !each.isResting), ...turned.filter((each) => each.isResting)];
+    return [
+      ...turned.filter((each) => !each.isResting),
+      ...turned.filter((each) => each.isResting),
+    ];
   }
 }
 

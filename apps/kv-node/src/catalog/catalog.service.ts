@@ -41,13 +41,10 @@ export class Catalog {
     this.machine = new TableStateMachine({ engine, tableId: CATALOG_GROUP });
     const machine = new TableMachine(this.machine, {
       applied: (entries) => this.follow(entries),
-      installed: () => {
-        this.reload();
-        // What the catalog was before goes once nobody reads it in this tick.
-        setImmediate(() => runtime.isRunning && this.machine.removeInactive());
-      },
+      installed: () => this.reload(),
     });
     this.group = runtime.host.startGroup(CATALOG_GROUP, machine, founders);
+    if (this.machine.installedNote() !== undefined) this.machine.removeInactive();
     runtime.snapshots.add(CATALOG_GROUP, this.machine, this.group);
     this.reload();
   }

@@ -24,6 +24,8 @@ export const FETCHES_MAX = 4;
 const CHUNK_RETRY_MS = 30_000;
 const CHUNK_TIMEOUT_MS = 10_000;
 const RETRY_PAUSE_MS = 200;
+/** The host takes a snapshot over in its next turn; more means that it stopped. */
+const TAKE_OVER_MS = 30_000;
 const READ_SNAPSHOT = '/flotilla.peer.v1.Peer/ReadSnapshot';
 
 export interface FetchTargets {
@@ -108,10 +110,25 @@ export class GroupSnapshotFetcher implements SnapshotFetcher {
       stage.discard();
       throw new Error('the group did not take it: it has no leader now, or caught up otherwise');
     }
+    // Until log and state have taken it over, nobody may clear the slot for the next one.
+    await this.untilTaken(group, metadata.index);
     this.installedCount++;
     const durationMs = Math.round(performance.now() - startedMs);
     const { index } = metadata;
     this.logger.info({ group, from, index, bytes, durationMs }, 'fetched a snapshot');
+  }
+
+  /** Settles once the state that was staged is the table's own, and what it was before is gone. */
+  private async untilTaken(group: number, index: number): Promise<void> {
+    const untilMs = performance.now() + TAKE_OVER_MS;
+    for (;;) {
+      const table = this.targets.get(group)?.table;
+      if (!table || this.stop.signal.aborted)
+        throw new Error('the group does not run here any more');
+      if (table.state.appliedIndex >= index) return table.removeInactive();
+      if (performance.now() > untilMs) throw new Error(`not taken over in ${TAKE_OVER_MS} ms`);
+      await new Promise(setImmediate);
+    }
   }
 
   /** Writes all chunks; the next one is on its way while one is written. */

@@ -165,6 +165,28 @@ describe('a snapshot between nodes', () => {
     expect(to.get(Buffer.from('k1'))).toBeUndefined();
   });
 
+  it('is not overwritten by the next one while log and state are about to take it over', async () => {
+    const made = fetcher((ask) => ask());
+    let takeOver: () => void = () => undefined;
+    made.attach({
+      installSnapshot: (_group: number, metadata: SnapshotMetadata) => {
+        installed.push(metadata);
+        takeOver = () => to.installStaged();
+        return true;
+      },
+    } as unknown as Host);
+    made.wanted(GROUP, 1, metadataOf(from));
+    await vi.waitFor(() => expect(installed).toHaveLength(1));
+    const newer = { ...metadataOf(from), index: from.state.appliedIndex + 1 };
+    for (let count = 0; count < 3; count++) made.wanted(GROUP, 1, newer);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(decodeNote(to.stagedNote())).toEqual(installed[0]);
+    takeOver();
+    expect(hashOf(to)).toBe(hashOf(from));
+    await vi.waitFor(() => expect(made.stats()).toEqual({ installed: 1, failed: 0, running: 0 }));
+    expect(hashOf(to)).toBe(hashOf(from));
+  });
+
   it('that the group does not want any more leaves nothing behind', async () => {
     const made = fetcher((ask) => ask(), false);
     made.wanted(GROUP, 1, metadataOf(from));

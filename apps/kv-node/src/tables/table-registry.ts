@@ -116,22 +116,14 @@ export class TableRegistry {
     const machine = new TableStateMachine({ engine: this.engine, tableId: id });
     const self = this.runtime.host.nodeId;
     const peers = founders.includes(self) ? founders : [];
-    const tableMachine = new TableMachine(machine, {
-      installed: () => this.removeInactive(machine),
-    });
-    const group = this.runtime.host.startGroup(id, tableMachine, peers);
+    const group = this.runtime.host.startGroup(id, new TableMachine(machine), peers);
+    // A crash may have left what it was before its last snapshot, or half of one.
+    if (machine.installedNote() !== undefined) machine.removeInactive();
     this.runtime.snapshots.add(id, machine, group);
     const table = { id, name, group, machine };
     this.byId.set(id, table);
     this.byName.set(name, table);
     if (preferredLeader === self && peers.length > 1) group.campaignSoon(1);
-  }
-
-  /** What the table was before a snapshot goes once nobody reads it in this tick. */
-  private removeInactive(machine: TableStateMachine): void {
-    setImmediate(() => {
-      if (machine.isOpen && this.runtime.isRunning) machine.removeInactive();
-    });
   }
 
   private retrySoon(): void {
