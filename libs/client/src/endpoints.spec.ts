@@ -1,6 +1,6 @@
 import { GrpcStatusError, status } from '@flotilla/grpc';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FakeNode, FakeSocket } from '../test/fake-node.js';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { FakeNode, FakeSocket, startFailingLate } from '../test/fake-node.js';
 import { ClientError } from './client-error.js';
 import { SIGN_OF_LIFE_MS } from './endpoint.js';
 import { FlotillaClient } from './flotilla-client.js';
@@ -29,6 +29,7 @@ describe('a client with several endpoints', () => {
     open.push(a, b);
   });
   afterEach(async () => {
+    vi.restoreAllMocks();
     for (const each of open.splice(0).reverse()) {
       each.close?.();
       await each.kill?.();
@@ -41,8 +42,10 @@ describe('a client with several endpoints', () => {
     return client;
   }
 
-  async function socket(kind: 'silent' | 'hangs up'): Promise<[FakeSocket, string]> {
-    const [node, url] = await FakeSocket.start(kind);
+  async function opened<T extends { kill(): Promise<void> }>(
+    starting: Promise<[T, string]>,
+  ): Promise<[T, string]> {
+    const [node, url] = await starting;
     open.push(node);
     return [node, url];
   }
@@ -58,6 +61,17 @@ describe('a client with several endpoints', () => {
 
   const failure = (call: Promise<unknown>): Promise<unknown> => call.catch((e: unknown) => e);
 
+  it('asks a node for a sign of life once, not for every call, and asks no other one', async () => {
+    const client = connect([urlA, urlB]);
+    for (let burst = 0; burst < 3; burst++) await putMany(client, 16)();
+    expect([a.asked, b.asked, a.puts]).toEqual([1, 0, 48]);
+  });
+
+  it('asks nothing where there is no other node to go to', async () => {
+    await putMany(connect([urlA]), 4)();
+    expect([a.asked, a.puts]).toEqual([0, 4]);
+  });
+
   describe('of which one is dead', () => {
     it.each([2, 4, 16])('a burst of %i calls moves on together, each made once', async (count) => {
       const client = connect([NOBODY, urlB]);
@@ -65,16 +79,18 @@ describe('a client with several endpoints', () => {
       expect(b.puts).toBe(count);
     });
 
-    it('one that hangs up costs one connection for many bursts', async () => {
-      const [dead, url] = await socket('hangs up');
+    it('one that hangs up is not connected to for every burst', async () => {
+      const [dead, url] = await opened(FakeSocket.hangingUp());
       const client = connect([url, urlB]);
-      for (let burst = 0; burst < 5; burst++) await putMany(client, 8)();
-      expect(b.puts).toBe(40);
-      expect(dead.connections).toBe(1);
+      const bursts = 40;
+      for (let burst = 0; burst < bursts; burst++) await putMany(client, 4)();
+      expect(b.puts).toBe(bursts * 4);
+      // The channel looks again by itself, ever more seldom.
+      expect(dead.connections).toBeLessThan(bursts / 4);
     });
 
     it('one that is silent costs one short wait for a whole burst, and later calls nothing', async () => {
-      const [silent, url] = await socket('silent');
+      const [silent, url] = await opened(FakeSocket.silent());
       const client = connect([url, urlB]);
       const firstMs = await timed(putMany(client, 8));
       expect(firstMs).toBeGreaterThan(SIGN_OF_LIFE_MS / 2);
@@ -84,7 +100,7 @@ describe('a client with several endpoints', () => {
     });
 
     it('a silent one is not gone back to while another one says that it is busy', async () => {
-      const [, url] = await socket('silent');
+      const [, url] = await opened(FakeSocket.silent());
       const client = connect([url, urlB]);
       await client.put(PUT);
       b.conducts.push(unavailable('busy'), unavailable('busy'));
@@ -93,7 +109,7 @@ describe('a client with several endpoints', () => {
     });
 
     it('a call does not wait for a silent one longer than it has time itself', async () => {
-      const [, url] = await socket('silent');
+      const [, url] = await opened(FakeSocket.silent());
       const client = connect([url, url], 150);
       let error: unknown;
       const tookMs = await timed(async () => (error = await failure(client.put(PUT))));
@@ -102,13 +118,25 @@ describe('a client with several endpoints', () => {
     });
 
     it('a short call that gives up does not shorten the wait of the others', async () => {
-      const [, url] = await socket('silent');
+      const [, url] = await opened(FakeSocket.silent());
       const client = connect([url, urlB]);
       const short = failure(client.put(PUT, { timeoutMs: 50 }));
       await client.put(PUT);
       expect(await short).toBeInstanceOf(ClientError);
       expect(b.puts).toBe(1);
     });
+  });
+
+  it('a node that vanished while nobody called gets no write, and costs one short wait', async () => {
+    const [wire, url] = await opened(FakeSocket.before(urlA));
+    const client = connect([url, urlB]);
+    await client.put(PUT);
+    wire.freeze();
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + 60_000);
+    const tookMs = await timed(putMany(client, 4));
+    expect(tookMs).toBeLessThan(SIGN_OF_LIFE_MS + AT_ONCE_MS);
+    expect([a.puts, b.puts]).toEqual([1, 4]);
   });
 
   it('when all are dead the error names one, says why, and that nothing was done', async () => {
@@ -165,6 +193,14 @@ describe('a client with several endpoints', () => {
       const error = await failure(connect([urlA, urlB]).put(PUT));
       expect(error).toMatchObject({ code: 'UNAVAILABLE', message: text, notExecuted: false });
       expect([a.puts, b.puts]).toEqual([1, 0]);
+    });
+
+    it('is not sent again when a server had begun its answer, whatever that says', async () => {
+      const late = await startFailingLate('No connection established');
+      open.push(late);
+      const error = await failure(connect([late.url]).put(PUT));
+      expect(error).toMatchObject({ code: 'UNAVAILABLE', notExecuted: false });
+      expect(late.seen).toHaveLength(1);
     });
 
     it('is not sent again when the connection breaks under it, but the next one goes elsewhere', async () => {

@@ -64,7 +64,8 @@ export class FlotillaClient {
     const { path, isRead } = methods.ITERATE_RANGE;
     const bytes = v1.RangeRequest.encode(rangeMessage(request)).finish();
     const attempts = new Attempts(this.endMs(options), isRead);
-    for (let hasBegun = false; ;) {
+    let hasBegun = false;
+    for (;;) {
       let endpoint: Endpoint | undefined;
       try {
         endpoint = await this.endpoints.pick(attempts.endMs);
