@@ -72,6 +72,14 @@ describe('a client with several endpoints', () => {
     expect([a.asked, a.puts]).toEqual([0, 4]);
   });
 
+  it('calls that fail together move on one node, not one each', async () => {
+    const client = connect([urlA, urlB]);
+    await client.range(RANGE);
+    a.conducts.push(unavailable('busy'), unavailable('busy'));
+    await Promise.all([client.range(RANGE), client.range(RANGE)]);
+    expect([a.ranges, b.ranges]).toEqual([3, 2]);
+  });
+
   describe('of which one is dead', () => {
     it.each([2, 4, 16])('a burst of %i calls moves on together, each made once', async (count) => {
       const client = connect([NOBODY, urlB]);
