@@ -39,6 +39,17 @@ export function parseDuration(text: string): number {
   );
 }
 
+/** The same as a parser for a flag; its error names the flag. */
+export function toDuration(flag: string): (text: string) => number {
+  return (text) => {
+    try {
+      return parseDuration(text);
+    } catch (error) {
+      throw error instanceof UsageError ? new UsageError(`${flag}: ${error.message}`) : error;
+    }
+  };
+}
+
 /** Adds the flags of all commands to the program. */
 export function addGlobalOptions(program: Command): Command {
   return program
@@ -65,7 +76,7 @@ export function addGlobalOptions(program: Command): Command {
       new Option('--command-timeout <duration>', 'how long one call may take')
         .env('FLOTILLA_COMMAND_TIMEOUT')
         .default(parseDuration(DEFAULT_TIMEOUT), DEFAULT_TIMEOUT)
-        .argParser(parseDuration),
+        .argParser(toDuration('--command-timeout')),
     );
 }
 

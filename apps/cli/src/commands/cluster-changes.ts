@@ -4,20 +4,11 @@
  * A change is decided when the command returns and made in the background; `--wait` looks until it
  * is done, for as long as `--wait-timeout` allows.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { AddedNode, FlotillaClient, NewNode } from '@flotilla/client';
+import type { AddedNode, FlotillaClient, NewNode, PlannedMove } from '@flotilla/client';
 import type { Command } from 'commander';
-import { parseDuration } from '../settings.js';
 import { UsageError } from '../usage-error.js';
+import { addWaitFlags, waited, type Look, type WaitFlags } from './cluster-wait.js';
 import { withContext, type CommandContext } from './command-context.js';
-
-interface WaitFlags {
-  readonly wait: boolean;
-  readonly waitTimeout: number;
-}
-
-const LOOK_MS = 250;
-const WAIT_TIMEOUT = '10m';
 
 export function addClusterChanges(cluster: Command): void {
   addAdd(cluster);
@@ -58,77 +49,50 @@ function addReplace(cluster: Command): void {
 }
 
 function addRemove(cluster: Command): void {
-  withWait(cluster.command('remove'))
+  addWaitFlags(cluster.command('remove'))
     .description('move everything off a node, then make it no member any more')
     .argument('<id>', 'id of the node', toId('id'))
     .action((id: number, flags: WaitFlags, command: Command) =>
       withContext(command, async (context) => {
-        await context.client.cluster.removeNode(id);
-        await waited(context.client, flags, `node ${id} to be removed`, async () => {
-          const { nodes } = await context.client.cluster.listNodes();
-          return nodes.find((node) => node.id === id)?.state === 'removed';
-        });
+        const { client } = context;
+        await client.cluster.removeNode(id);
+        const look = stillMember(client, id);
+        await waited(flags, `node ${id} to be removed`, look, () => notAlive(client));
         await say(context, { id }, flags.wait ? `Node ${id} removed` : `Node ${id} is leaving`);
       }),
     );
 }
 
 function addDrain(cluster: Command): void {
-  withWait(cluster.command('drain'))
+  addWaitFlags(cluster.command('drain'))
     .description('move everything off a node that stays a member')
     .argument('<id>', 'id of the node', toId('id'))
     .option('--undo', 'give it its share again', false)
     .action((id: number, flags: WaitFlags & { undo: boolean }, command: Command) =>
       withContext(command, async (context) => {
-        await context.client.cluster.drainNode(id, flags.undo);
-        await waited(context.client, flags, `node ${id} to be drained`, async () => {
-          if (flags.undo) return nothingMoves(context.client);
-          const { nodes } = await context.client.cluster.listNodes();
-          const isEmpty = nodes.find((node) => node.id === id)?.replicas === 0;
-          return isEmpty && (await nothingMoves(context.client));
-        });
+        const { client } = context;
+        await client.cluster.drainNode(id, flags.undo);
+        const look = flags.undo ? stillUnbalanced(client) : stillHolding(client, id);
+        const what = `node ${id} to ${flags.undo ? 'get its share again' : 'be drained'}`;
+        await waited(flags, what, look, () => notAlive(client));
         const done = flags.wait ? 'drained' : 'is being drained';
-        await say(context, { id }, `Node ${id} ${flags.undo ? 'gets its share again' : done}`);
+        const undone = flags.wait ? 'has its share again' : 'gets its share again';
+        await say(context, { id }, `Node ${id} ${flags.undo ? undone : done}`);
       }),
     );
 }
 
 function addRebalance(cluster: Command): void {
-  withWait(cluster.command('rebalance'))
+  addWaitFlags(cluster.command('rebalance'))
     .description('move replicas and leaders until every node has its share')
     .option('--dry-run', 'only print what would be moved', false)
     .action((flags: WaitFlags & { dryRun: boolean }, command: Command) =>
       withContext(command, async (context) => {
-        const { client, printer } = context;
-        const moves = await client.cluster.rebalance(flags.dryRun);
-        await waited(
-          client,
-          { ...flags, wait: flags.wait && !flags.dryRun },
-          'balance',
-          async () => {
-            return (await client.cluster.rebalance(true)).length === 0 && nothingMoves(client);
-          },
-        );
-        if (printer.format === 'json') {
-          const listed = moves.map(({ table, from, to, preferredLeader }) => ({
-            table,
-            from,
-            to,
-            preferred_leader: preferredLeader,
-          }));
-          await printer.json({ dry_run: flags.dryRun, moves: listed });
-          return;
-        }
-        if (moves.length === 0) await printer.out.line('Nothing to move');
-        else {
-          const rows = moves.map(({ table, from, to, preferredLeader }) => [
-            table,
-            from.join(', '),
-            to.join(', '),
-            String(preferredLeader),
-          ]);
-          await printer.table(['TABLE', 'FROM', 'TO', 'LEADER'], rows);
-        }
+        const { client } = context;
+        await printMoves(context, flags.dryRun, await client.cluster.rebalance(flags.dryRun));
+        const wait = flags.wait && !flags.dryRun;
+        const look = stillUnbalanced(client);
+        await waited({ ...flags, wait }, 'balance', look, () => notAlive(client));
       }),
     );
 }
@@ -172,39 +136,65 @@ async function say({ printer }: CommandContext, json: object, text: string): Pro
   else await printer.out.line(text);
 }
 
-function withWait(command: Command): Command {
-  return command
-    .option('--wait', 'return when it is done', false)
-    .option(
-      '--wait-timeout <duration>',
-      'how long to wait',
-      parseDuration,
-      parseDuration(WAIT_TIMEOUT),
-    );
-}
-
-async function waited(
-  client: FlotillaClient,
-  { wait, waitTimeout }: WaitFlags,
-  what: string,
-  isDone: () => Promise<boolean>,
+async function printMoves(
+  { printer }: CommandContext,
+  dryRun: boolean,
+  moves: readonly PlannedMove[],
 ): Promise<void> {
-  if (!wait) return;
-  const untilMs = performance.now() + waitTimeout;
-  while (!(await isDone())) {
-    if (performance.now() > untilMs) {
-      const { nodes } = await client.cluster.listNodes();
-      const dead = nodes.filter(({ alive, state }) => !alive && state !== 'removed');
-      const hint = dead.length > 0 ? `; not alive: ${dead.map(({ id }) => id).join(', ')}` : '';
-      throw new Error(`waited ${waitTimeout} ms for ${what}${hint}; it goes on in the background`);
-    }
-    await sleep(LOOK_MS);
+  if (printer.format === 'json') {
+    const listed = moves.map(({ table, from, to, preferredLeader }) => ({
+      table,
+      from,
+      to,
+      preferred_leader: preferredLeader,
+    }));
+    await printer.json({ dry_run: dryRun, moves: listed });
+    return;
   }
+  if (moves.length === 0) {
+    await printer.out.line('Nothing to move');
+    return;
+  }
+  const rows = moves.map(({ table, from, to, preferredLeader }) => [
+    table,
+    from.join(', '),
+    to.join(', '),
+    String(preferredLeader),
+  ]);
+  await printer.table(['TABLE', 'FROM', 'TO', 'LEADER'], rows);
 }
 
-async function nothingMoves(client: FlotillaClient): Promise<boolean> {
-  const placements = await client.cluster.listPlacements();
-  return placements.every(({ movingFrom }) => movingFrom.length === 0);
+function stillMember({ cluster }: FlotillaClient, id: number): Look {
+  return async () => {
+    const node = (await cluster.listNodes()).nodes.find((each) => each.id === id);
+    if (node?.state === 'removed') return undefined;
+    return node ? `it is ${node.state} with ${node.replicas} replicas` : 'nobody knows it yet';
+  };
+}
+
+function stillHolding({ cluster }: FlotillaClient, id: number): Look {
+  return async () => {
+    const held = (await cluster.listPlacements()).filter(
+      ({ replicas, movingFrom }) => replicas.includes(id) || movingFrom.includes(id),
+    );
+    return held.length === 0 ? undefined : `tables still on it: ${held.length}`;
+  };
+}
+
+function stillUnbalanced({ cluster }: FlotillaClient): Look {
+  return async () => {
+    const moving = (await cluster.listPlacements()).filter((each) => each.movingFrom.length > 0);
+    if (moving.length > 0) return `tables on their way: ${moving.length}`;
+    const moves = await cluster.rebalance(true);
+    return moves.length === 0 ? undefined : `moves still to be made: ${moves.length}`;
+  };
+}
+
+/** Nodes that nothing can be moved to or from, if there are any. */
+async function notAlive({ cluster }: FlotillaClient): Promise<string> {
+  const { nodes } = await cluster.listNodes();
+  const dead = nodes.filter(({ alive, state }) => !alive && state !== 'removed');
+  return dead.length > 0 ? `; not alive: ${dead.map(({ id }) => id).join(', ')}` : '';
 }
 
 /** A node id; the error names the argument. */
