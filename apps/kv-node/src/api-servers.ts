@@ -10,7 +10,6 @@ import {
   bearerAuth,
   createGrpcJsServer,
   type GrpcServer,
-  type ListenOptions,
   parseAddress,
 } from '@flotilla/grpc';
 import {
@@ -31,6 +30,7 @@ import { register } from 'prom-client';
 import { AppModule } from './app.module.js';
 import { CLUSTER_CHANGES_SERVICE } from './cluster/cluster-changes.controller.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
+import { serverTls } from './config/server-tls.js';
 import { CONTROLLER_METHODS } from './grpc-methods.js';
 import { exposeNodeMetrics, type MetricSources } from './node/node-metrics.js';
 import { TABLES_SERVICE } from './tables/tables.controller.js';
@@ -70,7 +70,8 @@ export class ApiServers {
     this.server.observe(metrics);
     exposeNodeMetrics(register, this.parts);
     const address = parseAddress(api.address, 'api.address');
-    const bound = await this.server.listen(address, this.tls(address.secure));
+    const tls = address.secure ? serverTls(api) : undefined;
+    const bound = await this.server.listen(address, tls ? { tls } : {});
     const { hostname, port } = new URL(rest.address);
     await this.app.listen(Number(port), hostname);
     return { apiAddress: bound.url, restAddress: await this.app.getUrl() };
@@ -100,20 +101,5 @@ export class ApiServers {
     const services = [...new Set(this.server.methods().map(({ service }) => service))];
     addReflectionService(this.server, descriptorSet);
     linkGrpcHealth(this.parts.health, addHealthService(this.server), services);
-  }
-
-  private tls(secure: boolean): ListenOptions {
-    if (!secure) return {};
-    const { api } = this.parts.loaded.config;
-    return {
-      tls: {
-        certFile: api.certFilename,
-        keyFile: api.keyFilename,
-        clientCertAuth: api.clientCertAuth,
-        ...(api.caFilename !== '' && { caFile: api.caFilename }),
-        ...(api.allowedCommonName !== '' && { allowedCn: api.allowedCommonName }),
-        ...(api.allowedHostname !== '' && { allowedHostname: api.allowedHostname }),
-      },
-    };
   }
 }

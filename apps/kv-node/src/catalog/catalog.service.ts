@@ -9,7 +9,8 @@ import { TableStateMachine, type ApplyResult, type Engine } from '@flotilla/mvcc
 import { type CommittedEntry, type Group } from '@flotilla/raft';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { TableMachine } from '../node/table-machine.js';
-import { CATALOG_GROUP, prefixEnd, replaceCommand, touchedKeys } from './catalog-rows.js';
+import { CATALOG_GROUP, replaceCommand, touchedKeys } from './catalog-rows.js';
+import { allRows } from './catalog-scan.js';
 import { CatalogState, type CatalogChange } from './catalog-state.js';
 
 /** How a conditional change ended. */
@@ -21,9 +22,6 @@ export interface CatalogOutcome {
 
 /** Proposes a command to the catalog's leader, which is another node. */
 export type ProposeElsewhere = (command: Buffer, deadlineMs: number) => Promise<CatalogOutcome>;
-
-/** First key of a catalog, and the end of all keys that it uses. */
-const ALL_KEYS = { key: Buffer.from([1]), rangeEnd: prefixEnd(Buffer.from([0x7e])) };
 
 export class Catalog {
   readonly state = new CatalogState();
@@ -112,16 +110,11 @@ export class Catalog {
     const changes: CatalogChange[] = [];
     const seen = new Set<string>();
     const before = this.state.keys();
-    const pages = this.machine.iterate(ALL_KEYS);
-    for (let page = pages.next(); page; page = pages.next()) {
-      for (const { key, value } of page.kvs) {
-        seen.add(key.toString());
-        const change = this.state.set(key, value);
-        if (change) changes.push(change);
-      }
-      if (!page.more) break;
+    for (const [key, value] of allRows(this.machine)) {
+      seen.add(key.toString());
+      const change = this.state.set(key, value);
+      if (change) changes.push(change);
     }
-    pages.close();
     for (const key of before) {
       if (seen.has(key)) continue;
       const change = this.state.set(Buffer.from(key), undefined);

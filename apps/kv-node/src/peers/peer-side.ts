@@ -2,11 +2,12 @@
  * Everything between this node and the others, joined to the Raft host: the server they connect to,
  * the links to them, snapshots, and what becomes of a refusal.
  */
-import { type ClientTlsOptions, type ServerTlsOptions } from '@flotilla/grpc';
+import { type ClientTlsOptions } from '@flotilla/grpc';
 import { type Logger } from '@flotilla/platform';
 import { type Host, type PassedAnswer, type PassedCall, type PeerFrame } from '@flotilla/raft';
 import { type NodeDirectory } from '../catalog/node-directory.js';
 import { type RaftConfig } from '../config/kv-node-config.js';
+import { serverTls } from '../config/server-tls.js';
 import { SCHEDULER } from '../node/node-runtime.js';
 import { type SnapshotHub } from '../snapshots/snapshot-hub.js';
 import { type PeerIdentity, type Refusal } from './hello.js';
@@ -131,18 +132,6 @@ export class PeerSide {
     this.loggedAtMs.set(key, nowMs);
     this.parts.logger.warn(fields, 'a connection between nodes was refused');
   }
-}
-
-function serverTls(config: RaftConfig): ServerTlsOptions | undefined {
-  if (config.certFilename === '') return undefined;
-  return {
-    certFile: config.certFilename,
-    keyFile: config.keyFilename,
-    clientCertAuth: config.clientCertAuth,
-    ...(config.caFilename !== '' && { caFile: config.caFilename }),
-    ...(config.allowedCommonName !== '' && { allowedCn: config.allowedCommonName }),
-    ...(config.allowedHostname !== '' && { allowedHostname: config.allowedHostname }),
-  };
 }
 
 /** A node shows the others the same certificate that it serves with. */

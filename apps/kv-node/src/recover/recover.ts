@@ -20,10 +20,10 @@ import {
   encodeNode,
   encodeRow,
   nodeKey,
-  prefixEnd,
   replaceCommand,
   tableKey,
 } from '../catalog/catalog-rows.js';
+import { allRows } from '../catalog/catalog-scan.js';
 import { CatalogState, type TableInfo } from '../catalog/catalog-state.js';
 import { changedNode } from '../cluster/cluster-operator.js';
 import { type NodeStorage } from '../node/node-storage.js';
@@ -44,7 +44,6 @@ export class RecoveryError extends Error {
   readonly retryable = false;
 }
 
-const ALL_KEYS = { key: Buffer.from([1]), rangeEnd: prefixEnd(Buffer.from([0x7e])) };
 const APPLY_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Reads the folder; with `execute` changes it, durably when the promise settles. */
@@ -100,12 +99,7 @@ function applyUpTo(machine: TableStateMachine, log: GroupLog, last: number): voi
 
 function readState(machine: TableStateMachine): CatalogState {
   const state = new CatalogState();
-  const pages = machine.iterate(ALL_KEYS);
-  for (let page = pages.next(); page; page = pages.next()) {
-    for (const { key, value } of page.kvs) state.set(key, value);
-    if (!page.more) break;
-  }
-  pages.close();
+  for (const [key, value] of allRows(machine)) state.set(key, value);
   return state;
 }
 
