@@ -62,6 +62,30 @@ const PURE_CORES = [
 
 const PURE_MESSAGE = 'a pure core has no IO, clock, timer, promise or random source: use a port';
 
+/** What a simulation runs as it is: time and chance come from the node's clock alone. */
+const SIMULATED = [
+  'apps/kv-node/src/node-core.ts',
+  ...[
+    'catalog',
+    'cluster',
+    'kv',
+    'node',
+    'peers',
+    'placement',
+    'routing',
+    'snapshots',
+    'tables',
+  ].map((folder) => `apps/kv-node/src/${folder}/**/*.ts`),
+];
+const REAL_TRANSPORT = ['apps/kv-node/src/peers/peer-link.ts'];
+const TIMERS = ['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask'];
+const CLOCKS = [
+  { object: 'Date', property: 'now' },
+  { object: 'performance', property: 'now' },
+  { object: 'Math', property: 'random' },
+];
+const CLOCK_MESSAGE = 'a node is simulated: ask its clock (node-clock.ts)';
+
 const restrictedSyntax = [
   { selector: 'TSEnumDeclaration', message: 'use an `as const` object' },
   { selector: 'ExportDefaultDeclaration', message: 'use a named export' },
@@ -141,6 +165,24 @@ export default defineConfig(
         { object: 'Date', property: 'now', message: PURE_MESSAGE },
         { object: 'performance', property: 'now', message: PURE_MESSAGE },
         { object: 'Math', property: 'random', message: PURE_MESSAGE },
+      ],
+    },
+  },
+  {
+    files: SIMULATED,
+    ignores: ['**/*.spec.ts', 'apps/kv-node/src/node/node-clock.ts', ...REAL_TRANSPORT],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        ...TIMERS.map((name) => ({ name, message: CLOCK_MESSAGE })),
+      ],
+      'no-restricted-properties': [
+        'error',
+        ...CLOCKS.map((each) => ({ ...each, message: CLOCK_MESSAGE })),
+      ],
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ group: ['node:timers*', 'node:perf_hooks'], message: CLOCK_MESSAGE }] },
       ],
     },
   },

@@ -34,7 +34,7 @@ export interface AppParts {
 export class AppModule {
   static forRoot(parts: AppParts): DynamicModule {
     const { loaded, health, cluster } = parts;
-    const { catalog, tables, admin, view, operator } = cluster;
+    const { catalog, tables, admin, view, operator, changes } = cluster;
     const { enabled } = loaded.config.tables;
     return {
       module: AppModule,
@@ -54,7 +54,7 @@ export class AppModule {
         { provide: TableAdmin, useValue: admin },
         { provide: ClusterView, useValue: view },
         { provide: ClusterOperator, useValue: operator },
-        { provide: ClusterChanges, useValue: new ClusterChanges(catalog) },
+        { provide: ClusterChanges, useValue: changes },
       ],
     };
   }

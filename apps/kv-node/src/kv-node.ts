@@ -9,16 +9,12 @@
  */
 import { HealthRegistry, Lifecycle, type LoadedConfig, type Logger } from '@flotilla/platform';
 import { ApiServers } from './api-servers.js';
-import { NodeDirectory } from './catalog/node-directory.js';
-import { NodeCluster } from './cluster/node-cluster.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
-import { HistoryKeeper } from './node/history-keeper.js';
-import { LogKeeper } from './node/log-keeper.js';
+import { SYSTEM_CLOCK } from './node/node-clock.js';
 import { nodeIdentity } from './node/node-identity.js';
-import { NodeRuntime, SCHEDULER } from './node/node-runtime.js';
 import { closeNodeStorage, openNodeStorage, type NodeStorage } from './node/node-storage.js';
-import { PeerSide } from './peers/peer-side.js';
-import { SnapshotHub } from './snapshots/snapshot-hub.js';
+import { NodeCore } from './node-core.js';
+import { GRPC_TRANSPORT } from './peers/peer-transport.js';
 
 /** Where the node serves, for the log and for whoever started it. */
 export interface ServedAddresses {
@@ -44,12 +40,7 @@ export class KvNode {
   private readonly health: HealthRegistry;
   private readonly config: KvNodeConfig;
   private storage: NodeStorage | undefined;
-  private runtime: NodeRuntime | undefined;
-  private hub: SnapshotHub | undefined;
-  private peers: PeerSide | undefined;
-  private cluster: NodeCluster | undefined;
-  private keeper: LogKeeper | undefined;
-  private history: HistoryKeeper | undefined;
+  private core: NodeCore | undefined;
   private api: ApiServers | undefined;
   private peerAddress = '';
   private served: ServedAddresses | undefined;
@@ -71,29 +62,25 @@ export class KvNode {
       })
       .add({
         name: 'raft',
-        start: () => this.startRaft(),
-        stop: async () => {
-          this.runtime?.stop();
-          await this.hub?.close();
-        },
+        start: () => this.startCore(),
+        stop: () => this.core?.stop(),
       })
       .add({
         name: 'peers',
         start: async () => {
-          this.peerAddress = await required(this.peers).start();
-          required(this.runtime).start();
+          this.peerAddress = await required(this.core).connect();
         },
-        stop: () => this.peers?.close(PEERS_GRACE_MS),
+        stop: () => this.core?.peers.close(PEERS_GRACE_MS),
       })
       .add({
         name: 'log-keeper',
-        start: () => this.startKeeper(),
-        stop: () => this.keeper?.stop(),
+        start: () => required(this.core).keeper.start(),
+        stop: () => this.core?.keeper.stop(),
       })
       .add({
         name: 'history-keeper',
-        start: () => this.startHistoryKeeper(),
-        stop: () => this.history?.stop(),
+        start: () => required(this.core).history.start(),
+        stop: () => this.core?.history.stop(),
       })
       .add({
         name: 'api',
@@ -125,85 +112,28 @@ export class KvNode {
     else this.logger.info(fields, 'opened the raft log');
   }
 
-  private startRaft(): void {
-    const { config, onFatal, onStranger } = this;
+  private startCore(): void {
+    const { config, logger, onFatal, onStranger } = this;
     const { raft, memberlist } = config;
-    const storage = required(this.storage);
-    const { clusterName } = memberlist;
-    const own = nodeIdentity(raft.nodeHostDir, raft.nodeId, clusterName, raft.join);
-    const clusterId = () => this.cluster?.catalog.state.clusterId ?? '';
-    const directory = new NodeDirectory(raft.nodeId, raft.members());
-    this.peers = new PeerSide({
-      own: {
-        clusterName,
-        nodeId: raft.nodeId,
-        identity: own.identity,
-        joined: own.joined,
-        get clusterId() {
-          return clusterId();
-        },
-      },
-      directory,
-      config: raft,
-      logger: this.logger.child('peers'),
-      onStranger,
-    });
-    const { network } = this.peers;
-    this.hub = new SnapshotHub(storage.engine, network, this.logger.child('snapshots'), () =>
-      SCHEDULER.nowMs(),
-    );
-    this.runtime = new NodeRuntime(config, storage, {
-      peers: network,
-      snapshots: this.hub,
-      onFatal,
-      onTick: (nowMs) => network.tick(nowMs),
-    });
-    this.peers.attach(this.runtime.host, this.hub);
-    this.cluster = new NodeCluster({
+    const own = nodeIdentity(raft.nodeHostDir, raft.nodeId, memberlist.clusterName, raft.join);
+    this.core = new NodeCore({
       config,
       own,
-      storage,
-      runtime: this.runtime,
-      peers: this.peers,
-      directory,
-      logger: this.logger.child('cluster'),
+      storage: required(this.storage),
+      clock: SYSTEM_CLOCK,
+      transport: GRPC_TRANSPORT,
+      logger,
       onFatal,
       onStranger,
     });
-  }
-
-  private startKeeper(): void {
-    const { catalog, tables } = required(this.cluster);
-    this.keeper = new LogKeeper(
-      this.config,
-      required(this.storage),
-      required(this.runtime),
-      () => [catalog.group, ...Array.from(tables.all(), ({ group }) => group)],
-      (node) => required(this.peers).network.isAlive(node),
-      this.logger.child('log-keeper'),
-      this.onFatal,
-    );
-    this.keeper.start();
-  }
-
-  private startHistoryKeeper(): void {
-    const { catalog, tables } = required(this.cluster);
-    const machines = () => [catalog.machine, ...Array.from(tables.all(), ({ machine }) => machine)];
-    this.history = new HistoryKeeper(machines, this.onFatal);
-    this.history.start();
   }
 
   private async serve(): Promise<void> {
     this.registerChecks();
-    this.api = new ApiServers({
-      loaded: this.loaded,
-      logger: this.logger,
-      health: this.health,
-      storage: required(this.storage),
-      runtime: required(this.runtime),
-      cluster: required(this.cluster),
-      peers: required(this.peers),
-    });
+    const { loaded, logger, health } = this;
+    const storage = required(this.storage);
+    const { runtime, cluster, peers } = required(this.core);
+    this.api = new ApiServers({ loaded, logger, health, storage, runtime, cluster, peers });
     const addresses = await this.api.start();
     const { dataDir } = this.config;
     this.served = { ...addresses, peerAddress: this.peerAddress, dataDir };
@@ -211,7 +141,7 @@ export class KvNode {
   }
 
   private async join(): Promise<void> {
-    const cluster = required(this.cluster);
+    const { cluster } = required(this.core);
     const waiting = setInterval(
       () => this.logger.warn({}, 'waiting for a majority of the nodes that hold the catalog'),
       WAITING_LOG_MS,
@@ -233,10 +163,10 @@ export class KvNode {
 
   /** Others lead, then nothing more is begun here. */
   private async leave(deadlineMs: number): Promise<void> {
-    const { leadership } = required(this.cluster);
+    const { leadership } = required(this.core).cluster;
     const { left } = await leadership.handOverAll(Math.min(deadlineMs / 2, HAND_OVER_MS));
     if (left > 0) this.logger.warn({ groups: left }, 'stops while it leads groups');
-    await this.cluster?.stop();
+    await this.core?.cluster.stop();
   }
 
   /** Ready means: the catalog has a leader, and so does every table that runs here. */
@@ -245,7 +175,7 @@ export class KvNode {
       name: 'raft',
       kind: 'readiness',
       check: () => {
-        const { catalog, tables } = required(this.cluster);
+        const { catalog, tables } = required(this.core).cluster;
         const groups = [catalog.group, ...Array.from(tables.all(), ({ group }) => group)];
         for (const group of groups) {
           if (group.status().leader === 0) throw new Error(`group ${group.id} has no leader`);

@@ -1,7 +1,6 @@
 /**
  * The extension of the Cluster API (`flotilla.cluster.v1`): looks at a running cluster and changes it.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { type clusterV1 } from '@flotilla/proto';
 import { LOADED_CONFIG, type LoadedConfig } from '@flotilla/platform';
@@ -19,10 +18,6 @@ import { ClusterView } from './cluster-view.js';
 export const CLUSTER_CHANGES_SERVICE = 'flotilla.cluster.v1.Cluster';
 /** The name under which Nest knows it: `Cluster` is that of Regatta's. */
 export const CLUSTER_CHANGES = 'ClusterChanges';
-
-/** How long a new leader is waited for, and how often looked for. */
-const TRANSFER_TIMEOUT_MS = 10_000;
-const LOOK_MS = 50;
 
 @Controller()
 export class ClusterChangesController {
@@ -105,19 +100,7 @@ export class ClusterChangesController {
   async transferLeader(
     @Payload() { table, to }: clusterV1.TransferLeaderRequest,
   ): Promise<clusterV1.TransferLeaderResponse> {
-    const leader = await answered(this.changes.preferLeader(table, Number(to)));
-    const info = this.catalog.state.tables.get(table);
-    const running = info && this.tables.get(info.id);
-    // A node without a replica cannot see who leads; the change happens all the same.
-    if (!running) return { leader: BigInt(leader) };
-    const untilMs = performance.now() + TRANSFER_TIMEOUT_MS;
-    while (running.group.status().leader !== leader) {
-      if (performance.now() > untilMs) {
-        throw new GrpcStatusError(status.UNAVAILABLE, `node ${leader} does not lead the table yet`);
-      }
-      if (running.group.isLeader) running.group.transferLeader(leader);
-      await sleep(LOOK_MS);
-    }
+    const leader = await answered(this.changes.transferLeader(table, Number(to)));
     return { leader: BigInt(leader) };
   }
 

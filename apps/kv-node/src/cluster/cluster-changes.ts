@@ -10,14 +10,23 @@ import { encodeNode, encodeRow, decodeRow, nodeKey, tableKey } from '../catalog/
 import { type Catalog } from '../catalog/catalog.service.js';
 import { type NodeInfo, type NodeState } from '../catalog/catalog-state.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
+import { type NodeClock } from '../node/node-clock.js';
+import { type TableRegistry } from '../tables/table-registry.js';
 import { changedNode } from './cluster-operator.js';
 import { nextNodeId, whyNodeRefused, whyNotRemoved, type NewNode } from './node-checks.js';
 
 /** How often a lost race is tried again before the caller is told to come back. */
 const ATTEMPTS_MAX = 8;
+/** How long a new leader is waited for, and how often looked for. */
+const TRANSFER_TIMEOUT_MS = 10_000;
+const LOOK_MS = 50;
 
 export class ClusterChanges {
-  constructor(private readonly catalog: Catalog) {}
+  constructor(
+    private readonly catalog: Catalog,
+    private readonly tables: TableRegistry,
+    private readonly clock: NodeClock,
+  ) {}
 
   /** Announces a node; returns its id. Throws GrpcStatusError InvalidArgument, or HostError. */
   async addNode(wanted: NewNode): Promise<number> {
@@ -54,8 +63,26 @@ export class ClusterChanges {
     });
   }
 
+  /** Has a node lead a table, 0 for the one that should; settles once it does. Returns the node. */
+  async transferLeader(name: string, to: number): Promise<number> {
+    const leader = await this.preferLeader(name, to);
+    const info = this.catalog.state.tables.get(name);
+    const running = info && this.tables.get(info.id);
+    // A node without a replica cannot see who leads; the change happens all the same.
+    if (!running) return leader;
+    const untilMs = this.clock.nowMs() + TRANSFER_TIMEOUT_MS;
+    while (running.group.status().leader !== leader) {
+      if (this.clock.nowMs() > untilMs) {
+        throw new GrpcStatusError(status.UNAVAILABLE, `node ${leader} does not lead the table yet`);
+      }
+      if (running.group.isLeader) running.group.transferLeader(leader);
+      await this.clock.sleep(LOOK_MS);
+    }
+    return leader;
+  }
+
   /** Which node is to lead a table; 0 in `to` leaves it as it is. Returns the node. */
-  async preferLeader(name: string, to: number): Promise<number> {
+  private async preferLeader(name: string, to: number): Promise<number> {
     return this.attempt(async (deadlineMs) => {
       const table = this.catalog.state.tables.get(name);
       if (!table) throw invalid('table not found');

@@ -6,6 +6,7 @@
  */
 import { HostError } from '@flotilla/raft';
 import { GrpcStatusError } from '@flotilla/grpc';
+import { type Cancel, type NodeClock } from '../node/node-clock.js';
 
 const LOOK_MS = 500;
 /** A change of the catalog is acted upon after this, so that several are one look. */
@@ -20,7 +21,7 @@ export interface LoopTasks {
 }
 
 export class ClusterLoop {
-  private timer: NodeJS.Timeout | undefined;
+  private cancelNext: Cancel | undefined;
   private looking: Promise<void> | undefined;
   private stopped = false;
   private registered = false;
@@ -29,6 +30,7 @@ export class ClusterLoop {
   constructor(
     private readonly tasks: LoopTasks,
     private readonly onFatal: (error: unknown) => void,
+    private readonly clock: NodeClock,
   ) {}
 
   start(): void {
@@ -54,20 +56,20 @@ export class ClusterLoop {
 
   async stop(): Promise<void> {
     this.stopped = true;
-    clearTimeout(this.timer);
+    this.cancelNext?.();
     await this.looking;
   }
 
   private schedule(delayMs: number): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
+    this.cancelNext?.();
+    this.cancelNext = this.clock.after(delayMs, () => {
       this.looking = this.look()
         .catch(this.onFatal)
         .finally(() => {
           this.looking = undefined;
           if (!this.stopped) this.schedule(LOOK_MS);
         });
-    }, delayMs);
+    });
   }
 
   private async look(): Promise<void> {

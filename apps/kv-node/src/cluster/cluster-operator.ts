@@ -5,7 +5,6 @@
  * Every step is a conditional change of the catalog or a change of its members; whoever leads next
  * goes on from there. A few tables move at a time, the rest waits.
  */
-import { randomUUID } from 'node:crypto';
 import { ConfChangeType, HostError } from '@flotilla/raft';
 import { flotillaV1 } from '@flotilla/proto';
 import { type Logger } from '@flotilla/platform';
@@ -19,6 +18,7 @@ import {
 } from '../catalog/catalog-rows.js';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { NODE_STATES, type NodeInfo, type NodeState } from '../catalog/catalog-state.js';
+import { drawUuid, type NodeClock } from '../node/node-clock.js';
 import { planMoves, type Move } from '../placement/plan-moves.js';
 import { nextCatalogStep, type CatalogStep } from './catalog-members.js';
 import { type ClusterView } from './cluster-view.js';
@@ -45,6 +45,7 @@ export class ClusterOperator {
     private readonly self: number,
     private readonly replicasMax: number,
     private readonly logger: Logger,
+    private readonly clock: NodeClock,
   ) {}
 
   /** Looks at everything once, if this node leads the catalog. */
@@ -114,7 +115,7 @@ export class ClusterOperator {
   }
 
   private async nameCluster(deadlineMs: number): Promise<void> {
-    const id = Buffer.from(randomUUID());
+    const id = Buffer.from(drawUuid(this.clock));
     await this.catalog.replace(CLUSTER_ID_KEY, undefined, id, deadlineMs);
   }
 

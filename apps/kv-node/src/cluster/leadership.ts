@@ -5,10 +5,10 @@
  * A preferred node gets its groups back once it has lived for a while and has everything; a few at a
  * time, because a group takes no writes for the moment of a change.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type ApplyResult } from '@flotilla/mvcc';
 import { type Group } from '@flotilla/raft';
 import { type CatalogState } from '../catalog/catalog-state.js';
+import { type NodeClock } from '../node/node-clock.js';
 import { type PeerNetwork } from '../peers/peer-network.js';
 import { type TableRegistry } from '../tables/table-registry.js';
 
@@ -27,6 +27,7 @@ export class Leadership {
     private readonly catalogGroup: Group<ApplyResult>,
     private readonly network: PeerNetwork,
     private readonly self: number,
+    private readonly clock: NodeClock,
   ) {}
 
   /** Hands groups to the nodes that should lead them. */
@@ -53,17 +54,17 @@ export class Leadership {
   /** Before the node stops: others lead when this settles, or the time is over. */
   async handOverAll(timeoutMs: number): Promise<{ readonly left: number }> {
     this.network.draining = true;
-    const untilMs = performance.now() + timeoutMs;
+    const untilMs = this.clock.nowMs() + timeoutMs;
     for (let round = 0; ; round++) {
       const led = this.led();
-      if (led.length === 0 || performance.now() > untilMs) return { left: led.length };
+      if (led.length === 0 || this.clock.nowMs() > untilMs) return { left: led.length };
       if (round % HAND_OVER_RETRY === 0) {
         for (const group of led) {
           const heir = heirOf(group, this.self, this.network);
           if (heir !== undefined) group.transferLeader(heir);
         }
       }
-      await sleep(HAND_OVER_PAUSE_MS);
+      await this.clock.sleep(HAND_OVER_PAUSE_MS);
     }
   }
 

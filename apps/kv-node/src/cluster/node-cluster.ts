@@ -22,6 +22,7 @@ import { PassedCalls } from '../routing/passed-calls.js';
 import { TableRouter } from '../routing/table-router.js';
 import { TableAdmin } from '../tables/table-admin.js';
 import { TableRegistry } from '../tables/table-registry.js';
+import { ClusterChanges } from './cluster-changes.js';
 import { ClusterLoop } from './cluster-loop.js';
 import { ClusterOperator } from './cluster-operator.js';
 import { ClusterView } from './cluster-view.js';
@@ -49,6 +50,7 @@ export class NodeCluster {
   readonly kv: KvService;
   readonly admin: TableAdmin;
   readonly operator: ClusterOperator;
+  readonly changes: ClusterChanges;
   readonly leadership: Leadership;
   private readonly loop: ClusterLoop;
 
@@ -80,8 +82,16 @@ export class NodeCluster {
     const others = otherNodes(network, passed);
     this.admin = new TableAdmin(runtime, catalog, tables, view, others, replicasMax);
     passed.useAdmin(this.admin);
-    this.operator = new ClusterOperator(catalog, view, self, replicasMax, logger);
-    this.leadership = new Leadership(catalog.state, tables, catalog.group, network, self);
+    this.operator = new ClusterOperator(catalog, view, self, replicasMax, logger, runtime.clock);
+    this.changes = new ClusterChanges(catalog, tables, runtime.clock);
+    this.leadership = new Leadership(
+      catalog.state,
+      tables,
+      catalog.group,
+      network,
+      self,
+      runtime.clock,
+    );
     this.loop = this.makeLoop(self);
     directory.useCatalog(catalog.state.nodes);
     peers.serve({
@@ -174,6 +184,7 @@ export class NodeCluster {
         spread: () => this.leadership.spread(),
       },
       this.parts.onFatal,
+      runtime.clock,
     );
   }
 

@@ -17,6 +17,7 @@ import {
 import { status } from '@flotilla/grpc';
 import { type ApplyResult, type RangeQuery, type TableIterator } from '@flotilla/mvcc';
 import { mvccV1, regattaV1 } from '@flotilla/proto';
+import { type Cancel } from '../node/node-clock.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { type Answer, type RoutedCall, type TableRouter } from '../routing/table-router.js';
 import { type RunningTable } from '../tables/table-registry.js';
@@ -140,7 +141,7 @@ export class KvService {
     if (remote) {
       for await (const message of remote) {
         const behind = sink.write(message);
-        if (behind) await withinStallLimit(behind);
+        if (behind) await this.withinStallLimit(behind);
       }
       return;
     }
@@ -218,9 +219,9 @@ export class KvService {
       const page = view.next();
       if (!page || call.cancelled) return;
       const behind = sink.write(rangeAnswer(this.header(table), page));
-      if (behind) await withinStallLimit(behind);
+      if (behind) await this.withinStallLimit(behind);
       // A whole range must not hold the loop: others take their turn between two pages.
-      else await new Promise(setImmediate);
+      else await this.runtime.clock.turn();
       if (!page.more) return;
     }
   }
@@ -262,9 +263,26 @@ export class KvService {
     return read();
   }
 
+  /** Waits for a reader that is behind, but not for ever: its view keeps old data on disk. */
+  private async withinStallLimit(behind: Promise<void>): Promise<void> {
+    let cancel: Cancel | undefined;
+    const stalled = new Promise<never>((_, reject) => {
+      cancel = this.runtime.clock.after(READER_STALL_MS, () => {
+        const message = `the reader took nothing for ${READER_STALL_MS} ms`;
+        reject(new GrpcStatusError(status.DEADLINE_EXCEEDED, message));
+      });
+    });
+    try {
+      await Promise.race([behind, stalled]);
+    } finally {
+      cancel?.();
+    }
+  }
+
   /** The caller's deadline where there is one, on the clock of the host. */
   private deadline(call: CallContext): number {
-    const timeoutMs = call.deadline === undefined ? Infinity : call.deadline - Date.now();
+    const timeoutMs =
+      call.deadline === undefined ? Infinity : call.deadline - this.runtime.clock.wallMs();
     return this.runtime.deadline(Math.min(timeoutMs, OPERATION_TIMEOUT_MS));
   }
 }
@@ -304,20 +322,4 @@ function toLimit(limit: bigint): number {
 function isReadOnly(request: regattaV1.TxnRequest): boolean {
   const reads = (op: mvccV1.RequestOp) => op.request?.$case === 'requestRange';
   return request.success.every(reads) && request.failure.every(reads);
-}
-
-/** Waits for a reader that is behind, but not for ever: its view keeps old data on disk. */
-async function withinStallLimit(behind: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const stalled = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const message = `the reader took nothing for ${READER_STALL_MS} ms`;
-      reject(new GrpcStatusError(status.DEADLINE_EXCEEDED, message));
-    }, READER_STALL_MS);
-  });
-  try {
-    await Promise.race([behind, stalled]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

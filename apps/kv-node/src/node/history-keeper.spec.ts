@@ -1,6 +1,7 @@
 import { openMemoryEngine, TableStateMachine } from '@flotilla/mvcc';
 import { mvccV1 } from '@flotilla/proto';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SYSTEM_CLOCK } from './node-clock.js';
 import { HISTORY_REVISIONS_KEPT, HistoryKeeper } from './history-keeper.js';
 
 const WRITES = HISTORY_REVISIONS_KEPT + 2_000;
@@ -21,6 +22,7 @@ describe('the history of a table', () => {
       (error) => {
         throw error;
       },
+      SYSTEM_CLOCK,
     );
     keeper.start();
     await vi.advanceTimersByTimeAsync(1_000);
@@ -51,6 +53,7 @@ describe('the history of a table', () => {
     const keeper = new HistoryKeeper(
       () => [table],
       (error) => errors.push(error),
+      SYSTEM_CLOCK,
     );
     keeper.start();
     await vi.advanceTimersByTimeAsync(1_000);

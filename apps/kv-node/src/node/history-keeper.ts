@@ -6,6 +6,7 @@
  * API goes below the revisions that all of them keep.
  */
 import { type TableStateMachine } from '@flotilla/mvcc';
+import { type Cancel, type NodeClock } from './node-clock.js';
 
 /** Revisions of a table whose history stays. */
 export const HISTORY_REVISIONS_KEPT = 10_000;
@@ -16,27 +17,28 @@ const STEP_ROWS_MAX = 64;
 const CHECK_INTERVAL_MS = 1_000;
 
 export class HistoryKeeper {
-  private timer: NodeJS.Timeout | undefined;
+  private stopLooking: Cancel | undefined;
   private running: Promise<void> | undefined;
   private stopped = false;
 
   constructor(
     private readonly tables: () => Iterable<TableStateMachine>,
     private readonly onFatal: (error: unknown) => void,
+    private readonly clock: NodeClock,
   ) {}
 
   start(): void {
-    this.timer = setInterval(() => {
+    this.stopLooking = this.clock.every(CHECK_INTERVAL_MS, () => {
       this.running ??= this.compactAll()
         .catch(this.onFatal)
         .finally(() => (this.running = undefined));
-    }, CHECK_INTERVAL_MS);
+    });
   }
 
   /** Ends after the step that is under way. */
   async stop(): Promise<void> {
     this.stopped = true;
-    clearInterval(this.timer);
+    this.stopLooking?.();
     await this.running;
   }
 
@@ -50,7 +52,7 @@ export class HistoryKeeper {
     if (target - compactedRevision < HISTORY_REVISIONS_SLACK) return;
     for (let done = false; !done && !this.stopped && table.isOpen;) {
       ({ done } = table.compact(target, { rowsMax: STEP_ROWS_MAX }));
-      await new Promise(setImmediate);
+      await this.clock.turn();
     }
   }
 }

@@ -9,6 +9,7 @@
 import { type Logger } from '@flotilla/platform';
 import { type Group } from '@flotilla/raft';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
+import { type Cancel } from './node-clock.js';
 import { type NodeRuntime } from './node-runtime.js';
 import { type NodeStorage } from './node-storage.js';
 
@@ -21,7 +22,7 @@ export type KeptGroup = Pick<
 const CHECK_INTERVAL_MS = 5_000;
 
 export class LogKeeper {
-  private timer: NodeJS.Timeout | undefined;
+  private stopLooking: Cancel | undefined;
   private running: Promise<void> | undefined;
 
   constructor(
@@ -36,15 +37,15 @@ export class LogKeeper {
 
   start(): void {
     if (!this.storage.engineIsDurable) return;
-    this.timer = setInterval(() => {
+    this.stopLooking = this.runtime.clock.every(CHECK_INTERVAL_MS, () => {
       this.running ??= this.cut()
         .catch(this.onFatal)
         .finally(() => (this.running = undefined));
-    }, CHECK_INTERVAL_MS);
+    });
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.timer);
+    this.stopLooking?.();
     await this.running;
   }
 

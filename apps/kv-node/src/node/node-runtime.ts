@@ -5,18 +5,11 @@
  * The host itself has no timers; everything that depends on real time enters here. A stalled loop
  * gives one tick when it goes on, never the ticks it missed, so a stall starts no elections.
  */
-import { performance } from 'node:perf_hooks';
-import { Host, type PeerSender, type Scheduler } from '@flotilla/raft';
+import { Host, type PeerSender } from '@flotilla/raft';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { type SnapshotHub } from '../snapshots/snapshot-hub.js';
+import { type Cancel, type NodeClock } from './node-clock.js';
 import { type NodeStorage } from './node-storage.js';
-
-export const SCHEDULER: Scheduler = {
-  nowMs: () => performance.now(),
-  defer: (task) => {
-    setImmediate(task);
-  },
-};
 
 /** A tick that comes so many ticks late is counted as a stall of the loop. */
 const STALL_TICKS = 4;
@@ -24,6 +17,7 @@ const STALL_TICKS = 4;
 const GROUP_HEARTBEATS_PER_ELECTION = 4;
 
 export interface RuntimePorts {
+  readonly clock: NodeClock;
   readonly peers: PeerSender;
   readonly snapshots: SnapshotHub;
   readonly onFatal: (error: unknown) => void;
@@ -34,7 +28,8 @@ export interface RuntimePorts {
 export class NodeRuntime {
   readonly host: Host;
   readonly snapshots: SnapshotHub;
-  private ticker: NodeJS.Timeout | undefined;
+  readonly clock: NodeClock;
+  private stopTicking: Cancel | undefined;
   private lastTickMs = 0;
   private stallCount = 0;
   private longestStallMs = 0;
@@ -47,13 +42,14 @@ export class NodeRuntime {
   ) {
     const { raft } = config;
     this.snapshots = ports.snapshots;
+    this.clock = ports.clock;
     this.host = new Host(
       {
         store: storage.log,
-        scheduler: SCHEDULER,
+        scheduler: ports.clock,
         peers: ports.peers,
         snapshots: ports.snapshots.fetcher,
-        random: Math.random,
+        random: () => ports.clock.random(),
         onFatal: ports.onFatal,
       },
       {
@@ -80,12 +76,12 @@ export class NodeRuntime {
 
   /** Deadline on the host's clock, `timeoutMs` from now. */
   deadline(timeoutMs: number): number {
-    return SCHEDULER.nowMs() + timeoutMs;
+    return this.clock.nowMs() + timeoutMs;
   }
 
   /** What is left until a deadline of the host's clock, in milliseconds; never below 0. */
   remainingMs(deadlineMs: number): number {
-    return Math.max(0, deadlineMs - SCHEDULER.nowMs());
+    return Math.max(0, deadlineMs - this.clock.nowMs());
   }
 
   /** Whether anything is stored for a group that may not run. */
@@ -100,19 +96,19 @@ export class NodeRuntime {
   }
 
   start(): void {
-    this.lastTickMs = SCHEDULER.nowMs();
-    this.ticker = setInterval(() => this.tick(), this.config.raft.rttMs);
+    this.lastTickMs = this.clock.nowMs();
+    this.stopTicking = this.clock.every(this.config.raft.rttMs, () => this.tick());
   }
 
   /** Idempotent. Whoever waits for the host is told that it closed. */
   stop(): void {
     this.running = false;
-    clearInterval(this.ticker);
+    this.stopTicking?.();
     this.host.close();
   }
 
   private tick(): void {
-    const nowMs = SCHEDULER.nowMs();
+    const nowMs = this.clock.nowMs();
     const lateMs = nowMs - this.lastTickMs - this.config.raft.rttMs;
     this.lastTickMs = nowMs;
     if (lateMs > STALL_TICKS * this.config.raft.rttMs) {

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { MessageType, type Message, type PeerFrame } from '@flotilla/raft';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type KnownNode, type PeerIdentity, type Refusal } from './hello.js';
+import { GRPC_TRANSPORT } from './peer-transport.js';
 import { PeerNetwork } from './peer-network.js';
 import { PeerServer, type PeerHandlers } from './peer-server.js';
 
@@ -71,6 +72,7 @@ class Node {
       this.own,
       this.directory(),
       {
+        transport: GRPC_TRANSPORT,
         tls: undefined,
         queueBytesMax,
         heartbeatTicks: 4,

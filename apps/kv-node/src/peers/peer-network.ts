@@ -19,9 +19,11 @@ import {
 } from './hello.js';
 import { NOT_EXECUTED } from './not-executed.js';
 import { PassedWaits } from './passed-waits.js';
-import { PeerLink, SEND_QUEUE_BYTES_MAX, type LinkCounters } from './peer-link.js';
+import { SEND_QUEUE_BYTES_MAX, type LinkCounters } from './peer-link.js';
+import { type PeerTransport, type PeerWay } from './peer-transport.js';
 
 export interface PeerNetworkOptions {
+  readonly transport: Pick<PeerTransport, 'connect'>;
   readonly tls: ClientTlsOptions | undefined;
   /** 0 for the built-in bound. */
   readonly queueBytesMax: number;
@@ -43,7 +45,7 @@ export interface PeerEvents {
 }
 
 interface PeerState {
-  link: PeerLink;
+  link: PeerWay;
   inbound: boolean;
   alive: boolean;
   silentTicks: number;
@@ -215,7 +217,7 @@ export class PeerNetwork implements PeerSender, PeerCalls {
     const address = this.directory.find(node)?.address;
     if (address === undefined || address === '') return;
     const { tls, queueBytesMax, random, defer } = this.options;
-    const link = new PeerLink(
+    const link = this.options.transport.connect(
       { node, address, tls, queueBytesMax: queueBytesMax || SEND_QUEUE_BYTES_MAX, random, defer },
       this.own,
       this.directory,
@@ -254,7 +256,7 @@ export class PeerNetwork implements PeerSender, PeerCalls {
     }
   }
 
-  private linkTo(node: number): PeerLink {
+  private linkTo(node: number): PeerWay {
     const peer = this.peers.get(node);
     if (peer?.link.isOpen) return peer.link;
     throw notConnected(node);

@@ -8,11 +8,12 @@ import { type Host, type PassedAnswer, type PassedCall, type PeerFrame } from '@
 import { type NodeDirectory } from '../catalog/node-directory.js';
 import { type RaftConfig } from '../config/kv-node-config.js';
 import { serverTls } from '../config/server-tls.js';
-import { SCHEDULER } from '../node/node-runtime.js';
+import { type NodeClock } from '../node/node-clock.js';
 import { type SnapshotHub } from '../snapshots/snapshot-hub.js';
 import { type PeerIdentity, type Refusal } from './hello.js';
 import { PeerNetwork } from './peer-network.js';
-import { PeerServer, type PeerHandlers } from './peer-server.js';
+import { type PeerHandlers } from './peer-server.js';
+import { type PeerListener, type PeerTransport } from './peer-transport.js';
 
 /** The same refusal of the same node is logged once in so long. */
 const REFUSAL_LOG_MS = 30_000;
@@ -25,6 +26,8 @@ export interface PeerSideParts {
   readonly directory: NodeDirectory;
   readonly config: RaftConfig;
   readonly logger: Logger;
+  readonly clock: NodeClock;
+  readonly transport: PeerTransport;
   /** The cluster says that this node is none of its own. */
   readonly onStranger: (reason: string) => void;
 }
@@ -37,14 +40,14 @@ export interface PeerServices extends Pick<PeerHandlers, 'callStream' | 'awaitCa
 
 export class PeerSide {
   readonly network: PeerNetwork;
-  readonly server: PeerServer;
+  readonly server: PeerListener;
   private host: Host | undefined;
   private hub: SnapshotHub | undefined;
   private services: PeerServices | undefined;
   private readonly loggedAtMs = new Map<string, number>();
 
   constructor(private readonly parts: PeerSideParts) {
-    const { own, directory, config, logger } = parts;
+    const { own, directory, config, logger, transport, clock } = parts;
     this.network = new PeerNetwork(
       own,
       directory,
@@ -53,8 +56,9 @@ export class PeerSide {
         queueBytesMax: config.sendQueueBytesMax,
         heartbeatTicks: Math.max(config.heartbeatRtt, Math.floor(config.electionRtt / 5)),
         silentTicks: config.electionRtt,
-        random: Math.random,
-        defer: (task) => SCHEDULER.defer(task),
+        transport,
+        random: () => clock.random(),
+        defer: (task) => clock.defer(task),
       },
       {
         up: (node) => {
@@ -70,7 +74,7 @@ export class PeerSide {
         hasInbound: (node) => this.server.isOpenFrom(node),
       },
     );
-    this.server = new PeerServer(own, directory, this.handlers(), logger);
+    this.server = transport.listener(own, directory, this.handlers(), logger);
   }
 
   attach(host: Host, hub: SnapshotHub): void {
@@ -126,7 +130,7 @@ export class PeerSide {
   }
 
   private warn(key: string, fields: Record<string, unknown>): void {
-    const nowMs = SCHEDULER.nowMs();
+    const nowMs = this.parts.clock.nowMs();
     if (nowMs - (this.loggedAtMs.get(key) ?? -Infinity) < REFUSAL_LOG_MS) return;
     if (this.loggedAtMs.size >= REFUSALS_REMEMBERED_MAX) this.loggedAtMs.clear();
     this.loggedAtMs.set(key, nowMs);

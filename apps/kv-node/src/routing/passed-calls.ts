@@ -69,7 +69,12 @@ export class PassedCalls {
 
   private async answer({ method, request, hops, timeoutMs }: PassedCall): Promise<Answer> {
     const bytes = Buffer.from(request.buffer, request.byteOffset, request.length);
-    const passed = this.kv.passedOn(method, bytes, passedContext(method, timeoutMs), hops);
+    const passed = this.kv.passedOn(
+      method,
+      bytes,
+      passedContext(method, this.runtime.clock.wallMs() + timeoutMs),
+      hops,
+    );
     if (passed) return passed;
     const deadlineMs = this.runtime.deadline(Math.min(timeoutMs, OPERATION_TIMEOUT_MS));
     if (method === PROPOSE_CATALOG) return this.proposeCatalog(bytes, hops, deadlineMs);

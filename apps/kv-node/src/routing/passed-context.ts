@@ -13,11 +13,12 @@ const NO_METADATA: ReceivedMetadata = {
 /** A call that was passed on is answered whether or not anybody still waits. */
 const NEVER = new AbortController().signal;
 
-export function passedContext(path: string, timeoutMs: number): CallContext {
+/** `deadline`: milliseconds since the epoch, as calls of clients have it. */
+export function passedContext(path: string, deadline: number): CallContext {
   return {
     path,
     peer: 'node',
-    deadline: Date.now() + timeoutMs,
+    deadline,
     metadata: NO_METADATA,
     cancelled: false,
     signal: NEVER,

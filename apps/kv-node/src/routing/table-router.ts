@@ -7,7 +7,6 @@
  * In: a table's name, what to do where it is local, the call to pass on where it is not. Out: an
  * answer. While a group has no leader the call waits, as long as its deadline allows.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { HostError, HostErrorCode } from '@flotilla/raft';
 import { type Catalog } from '../catalog/catalog.service.js';
@@ -197,7 +196,7 @@ export class TableRouter {
   private async pause(attempt: number, deadlineMs: number): Promise<void> {
     const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** Math.min(attempt, 8));
     if (this.runtime.remainingMs(deadlineMs) <= pauseMs) throw notReady();
-    await sleep(pauseMs);
+    await this.runtime.clock.sleep(pauseMs);
   }
 }
 

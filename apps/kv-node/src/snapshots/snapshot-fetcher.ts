@@ -8,13 +8,12 @@
  * The old state serves until the swap. A few transfers run at a time, each with two chunks in
  * memory; a transfer that fails leaves nothing behind but rows that the next one clears.
  */
-import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { openStage, type Engine, type TableStage, type TableStateMachine } from '@flotilla/mvcc';
 import { peerV1 } from '@flotilla/proto';
 import { type Logger } from '@flotilla/platform';
 import { type Host, type SnapshotFetcher, type SnapshotMetadata } from '@flotilla/raft';
+import { type NodeClock } from '../node/node-clock.js';
 import { type PeerCalls } from '../node/peer-calls.js';
 import { encodeNote, fromWire } from './snapshot-note.js';
 
@@ -51,6 +50,7 @@ export class GroupSnapshotFetcher implements SnapshotFetcher {
     private readonly targets: FetchTargets,
     private readonly peers: PeerCalls,
     private readonly logger: Logger,
+    private readonly clock: NodeClock,
   ) {}
 
   attach(host: Host): void {
@@ -99,7 +99,7 @@ export class GroupSnapshotFetcher implements SnapshotFetcher {
   }
 
   private async fetch(group: number, from: number): Promise<void> {
-    const startedMs = performance.now();
+    const startedMs = this.clock.nowMs();
     const stage = openStage({ engine: this.engine, tableId: group });
     const { metadata, bytes } = await this.fill(stage, group, from);
     stage.finish(encodeNote(metadata));
@@ -113,21 +113,21 @@ export class GroupSnapshotFetcher implements SnapshotFetcher {
     // Until log and state have taken it over, nobody may clear the slot for the next one.
     await this.untilTaken(group, metadata.index);
     this.installedCount++;
-    const durationMs = Math.round(performance.now() - startedMs);
+    const durationMs = Math.round(this.clock.nowMs() - startedMs);
     const { index } = metadata;
     this.logger.info({ group, from, index, bytes, durationMs }, 'fetched a snapshot');
   }
 
   /** Settles once the state that was staged is the table's own, and what it was before is gone. */
   private async untilTaken(group: number, index: number): Promise<void> {
-    const untilMs = performance.now() + TAKE_OVER_MS;
+    const untilMs = this.clock.nowMs() + TAKE_OVER_MS;
     for (;;) {
       const table = this.targets.get(group)?.table;
       if (!table || this.stop.signal.aborted)
         throw new Error('the group does not run here any more');
       if (table.state.appliedIndex >= index) return table.removeInactive();
-      if (performance.now() > untilMs) throw new Error(`not taken over in ${TAKE_OVER_MS} ms`);
-      await new Promise(setImmediate);
+      if (this.clock.nowMs() > untilMs) throw new Error(`not taken over in ${TAKE_OVER_MS} ms`);
+      await this.clock.turn();
     }
   }
 
@@ -137,7 +137,7 @@ export class GroupSnapshotFetcher implements SnapshotFetcher {
     group: number,
     from: number,
   ): Promise<{ metadata: SnapshotMetadata; bytes: number }> {
-    const session = randomBytes(8);
+    const session = this.clock.randomBytes(8);
     const ask = (chunk: number) => this.chunk(from, { group: BigInt(group), session, chunk });
     let bytes = 0;
     for (let number = 0, next = ask(0); ; number++) {
@@ -152,7 +152,7 @@ export class GroupSnapshotFetcher implements SnapshotFetcher {
       if (!this.targets.get(group)) throw new Error('the group does not run here any more');
       stage.write(chunk.data);
       if (chunk.last) return { metadata: fromWire(chunk.metadata), bytes };
-      await new Promise(setImmediate);
+      await this.clock.turn();
     }
   }
 
@@ -161,7 +161,7 @@ export class GroupSnapshotFetcher implements SnapshotFetcher {
     from: number,
     request: { group: bigint; session: Buffer; chunk: number },
   ): Promise<peerV1.SnapshotChunk> {
-    const untilMs = performance.now() + CHUNK_RETRY_MS;
+    const untilMs = this.clock.nowMs() + CHUNK_RETRY_MS;
     const bytes = peerV1.SnapshotRequest.encode({
       ...request,
       chunk: BigInt(request.chunk),
@@ -175,8 +175,8 @@ export class GroupSnapshotFetcher implements SnapshotFetcher {
           await this.peers.call(from, READ_SNAPSHOT, bytes, options),
         );
       } catch (error) {
-        if (isFinal(error) || performance.now() > untilMs) throw error;
-        await sleep(RETRY_PAUSE_MS, undefined, { signal });
+        if (isFinal(error) || this.clock.nowMs() > untilMs) throw error;
+        await this.clock.sleep(RETRY_PAUSE_MS, signal);
       }
     }
   }

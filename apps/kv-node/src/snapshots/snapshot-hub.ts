@@ -4,6 +4,7 @@
 import { type Engine, type TableStateMachine } from '@flotilla/mvcc';
 import { type Logger } from '@flotilla/platform';
 import { type Group, type Host } from '@flotilla/raft';
+import { type NodeClock } from '../node/node-clock.js';
 import { type PeerCalls } from '../node/peer-calls.js';
 import { GroupSnapshotFetcher } from './snapshot-fetcher.js';
 import { SnapshotSource, type SnapshotOrigin } from './snapshot-source.js';
@@ -14,11 +15,11 @@ export class SnapshotHub {
   readonly fetcher: GroupSnapshotFetcher;
   private host: Host | undefined;
 
-  constructor(engine: Engine, peers: PeerCalls, logger: Logger, nowMs: () => number) {
-    this.source = new SnapshotSource(this.origins, nowMs, (group, to) =>
+  constructor(engine: Engine, peers: PeerCalls, logger: Logger, clock: NodeClock) {
+    this.source = new SnapshotSource(this.origins, clock, (group, to) =>
       this.host?.snapshotProgressed(group, to),
     );
-    this.fetcher = new GroupSnapshotFetcher(engine, this.origins, peers, logger);
+    this.fetcher = new GroupSnapshotFetcher(engine, this.origins, peers, logger, clock);
   }
 
   attach(host: Host): void {

@@ -11,6 +11,7 @@ import { GrpcStatusError, status } from '@flotilla/grpc';
 import { type TableSnapshot, type TableStateMachine } from '@flotilla/mvcc';
 import { peerV1 } from '@flotilla/proto';
 import { type Group } from '@flotilla/raft';
+import { type Cancel, type NodeClock } from '../node/node-clock.js';
 import { toWire } from './snapshot-note.js';
 
 /** Views that may be open at a time. */
@@ -36,11 +37,11 @@ interface Session {
 
 export class SnapshotSource {
   private readonly sessions = new Map<string, Session>();
-  private sweeper: NodeJS.Timeout | undefined;
+  private stopSweeping: Cancel | undefined;
 
   constructor(
     private readonly origins: ReadonlyMap<number, SnapshotOrigin>,
-    private readonly nowMs: () => number,
+    private readonly clock: Pick<NodeClock, 'nowMs' | 'every'>,
     private readonly onProgress: (group: number, to: number) => void,
   ) {}
 
@@ -49,12 +50,11 @@ export class SnapshotSource {
   }
 
   start(): void {
-    this.sweeper = setInterval(() => this.closeIdle(), SWEEP_MS);
-    this.sweeper.unref();
+    this.stopSweeping = this.clock.every(SWEEP_MS, () => this.closeIdle());
   }
 
   close(): void {
-    clearInterval(this.sweeper);
+    this.stopSweeping?.();
     for (const key of [...this.sessions.keys()]) this.end(key);
   }
 
@@ -69,7 +69,7 @@ export class SnapshotSource {
     const chunk = Number(request.chunk);
     const key = `${from}/${group}/${request.session.toString('hex')}`;
     const session = this.sessions.get(key) ?? this.open(key, group, chunk);
-    session.usedAtMs = this.nowMs();
+    session.usedAtMs = this.clock.nowMs();
     this.onProgress(group, from);
     if (session.latest && Number(session.latest.chunk) === chunk) return session.latest;
     const expected = session.latest ? Number(session.latest.chunk) + 1 : 0;
@@ -102,7 +102,7 @@ export class SnapshotSource {
     }
     const metadata = toWire(origin.group.snapshotMetadata());
     const view = origin.table.openSnapshot();
-    const session = { group, view, metadata, latest: undefined, usedAtMs: this.nowMs() };
+    const session = { group, view, metadata, latest: undefined, usedAtMs: this.clock.nowMs() };
     this.sessions.set(key, session);
     return session;
   }
@@ -114,7 +114,7 @@ export class SnapshotSource {
   }
 
   private closeIdle(): void {
-    const before = this.nowMs() - SESSION_IDLE_MS;
+    const before = this.clock.nowMs() - SESSION_IDLE_MS;
     for (const [key, { usedAtMs }] of [...this.sessions]) if (usedAtMs < before) this.end(key);
   }
 

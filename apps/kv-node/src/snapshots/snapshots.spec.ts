@@ -7,6 +7,7 @@ import { openMemoryEngine, TableStateMachine, type Engine } from '@flotilla/mvcc
 import { mvccV1, peerV1 } from '@flotilla/proto';
 import { type Host, type SnapshotMetadata } from '@flotilla/raft';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SYSTEM_CLOCK } from '../node/node-clock.js';
 import { type PeerCalls } from '../node/peer-calls.js';
 import { GroupSnapshotFetcher } from './snapshot-fetcher.js';
 import { decodeNote, encodeNote, fromWire, toWire } from './snapshot-note.js';
@@ -62,10 +63,8 @@ describe('a snapshot between nodes', () => {
     from = fill(openMemoryEngine());
     const group = { snapshotMetadata: () => metadataOf(from) };
     const origins = new Map([[GROUP, { table: from, group }]]);
-    source = new SnapshotSource(
-      origins,
-      () => nowMs,
-      (_group, node) => progress.push(node),
+    source = new SnapshotSource(origins, { ...SYSTEM_CLOCK, nowMs: () => nowMs }, (_group, node) =>
+      progress.push(node),
     );
     engine = openMemoryEngine();
     to = new TableStateMachine({ engine, tableId: GROUP });
@@ -92,7 +91,7 @@ describe('a snapshot between nodes', () => {
       },
     };
     const targets = { get: (group: number) => (group === GROUP ? { table: to } : undefined) };
-    const made = new GroupSnapshotFetcher(engine, targets, peers, logger as never);
+    const made = new GroupSnapshotFetcher(engine, targets, peers, logger as never, SYSTEM_CLOCK);
     made.attach({
       installSnapshot: (_group: number, metadata: SnapshotMetadata) => {
         if (!takes) return false;

@@ -135,7 +135,7 @@ export class TableAdmin {
         const isOver = this.runtime.remainingMs(deadlineMs) < RETRY_PAUSE_MS;
         if (isOver || !wasNotExecuted(error)) throw error;
       }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+      await this.runtime.clock.sleep(RETRY_PAUSE_MS);
     }
   }
 
@@ -225,7 +225,7 @@ export class TableAdmin {
       } catch (error) {
         if (this.runtime.remainingMs(deadlineMs) < READY_PAUSE_MS) throw error;
       }
-      await new Promise((resolve) => setTimeout(resolve, READY_PAUSE_MS));
+      await this.runtime.clock.sleep(READY_PAUSE_MS);
     }
   }
 }

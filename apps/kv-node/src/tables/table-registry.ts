@@ -12,6 +12,7 @@ import { listTableIds, TableStateMachine, type ApplyResult, type Engine } from '
 import { type Group, HostError, HostErrorCode } from '@flotilla/raft';
 import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
+import { type Cancel } from '../node/node-clock.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { TableMachine } from '../node/table-machine.js';
 
@@ -33,7 +34,7 @@ export class TableRegistry {
   private readonly waiting = new Map<number, TableInfo>();
   private readonly beingDestroyed = new Set<number>();
   private destroying: Promise<void> = Promise.resolve();
-  private retry: NodeJS.Timeout | undefined;
+  private cancelRetry: Cancel | undefined;
   private stopped = false;
 
   constructor(
@@ -86,7 +87,7 @@ export class TableRegistry {
   /** Nothing is started or destroyed from now on; what is being destroyed is waited for. */
   async stop(): Promise<void> {
     this.stopped = true;
-    clearTimeout(this.retry);
+    this.cancelRetry?.();
     await this.destroying;
   }
 
@@ -127,10 +128,10 @@ export class TableRegistry {
   }
 
   private retrySoon(): void {
-    clearTimeout(this.retry);
-    this.retry = setTimeout(() => {
+    this.cancelRetry?.();
+    this.cancelRetry = this.runtime.clock.after(RETRY_MS, () => {
       for (const info of [...this.waiting.values()]) this.start(info);
-    }, RETRY_MS);
+    });
   }
 
   /** Stops the replica here, if any, and removes what it left on disk. */

@@ -1,0 +1,110 @@
+/**
+ * A kv-node without its doors to clients: what it is made of between storage and API.
+ *
+ *   storage, identity --> Raft host, peers, snapshots --> catalog, tables, routing --> upkeep
+ *
+ * In: opened storage, a clock, a transport between nodes. Out: a node that can be started, asked and
+ * stopped. It opens no file and no socket by itself, so a simulation runs it as it is.
+ */
+import { type Logger } from '@flotilla/platform';
+import { NodeDirectory } from './catalog/node-directory.js';
+import { NodeCluster } from './cluster/node-cluster.js';
+import { type KvNodeConfig } from './config/kv-node-config.js';
+import { HistoryKeeper } from './node/history-keeper.js';
+import { LogKeeper } from './node/log-keeper.js';
+import { type NodeClock } from './node/node-clock.js';
+import { type NodeIdentity } from './node/node-identity.js';
+import { NodeRuntime } from './node/node-runtime.js';
+import { type NodeStorage } from './node/node-storage.js';
+import { PeerSide } from './peers/peer-side.js';
+import { type PeerTransport } from './peers/peer-transport.js';
+import { SnapshotHub } from './snapshots/snapshot-hub.js';
+
+export interface NodeCoreParts {
+  readonly config: KvNodeConfig;
+  readonly own: NodeIdentity;
+  readonly storage: NodeStorage;
+  readonly clock: NodeClock;
+  readonly transport: PeerTransport;
+  readonly logger: Logger;
+  /** The node cannot keep its promises any more and has to end. */
+  readonly onFatal: (error: unknown) => void;
+  /** The cluster says that this node is none of its own; the process is to end. */
+  readonly onStranger: (reason: string) => void;
+}
+
+export class NodeCore {
+  readonly peers: PeerSide;
+  readonly runtime: NodeRuntime;
+  readonly cluster: NodeCluster;
+  readonly keeper: LogKeeper;
+  readonly history: HistoryKeeper;
+  private readonly hub: SnapshotHub;
+
+  constructor(parts: NodeCoreParts) {
+    const { config, storage, clock, logger, onFatal } = parts;
+    const { raft } = config;
+    const directory = new NodeDirectory(raft.nodeId, raft.members());
+    this.peers = this.makePeers(parts, directory);
+    const { network } = this.peers;
+    this.hub = new SnapshotHub(storage.engine, network, logger.child('snapshots'), clock);
+    this.runtime = new NodeRuntime(config, storage, {
+      clock,
+      peers: network,
+      snapshots: this.hub,
+      onFatal,
+      onTick: (nowMs) => network.tick(nowMs),
+    });
+    this.peers.attach(this.runtime.host, this.hub);
+    const { peers, runtime } = this;
+    const clusterLogger = logger.child('cluster');
+    this.cluster = new NodeCluster({ ...parts, runtime, peers, directory, logger: clusterLogger });
+    const { catalog, tables } = this.cluster;
+    this.keeper = new LogKeeper(
+      config,
+      storage,
+      runtime,
+      () => [catalog.group, ...Array.from(tables.all(), ({ group }) => group)],
+      (node) => network.isAlive(node),
+      logger.child('log-keeper'),
+      onFatal,
+    );
+    const machines = () => [catalog.machine, ...Array.from(tables.all(), ({ machine }) => machine)];
+    this.history = new HistoryKeeper(machines, onFatal, clock);
+  }
+
+  /** Other nodes are heard and spoken to from now on. Returns the address they connect to. */
+  async connect(): Promise<string> {
+    const address = await this.peers.start();
+    this.runtime.start();
+    return address;
+  }
+
+  /** Whoever waits is told that the node stops; what is fetched is let go. */
+  async stop(): Promise<void> {
+    this.runtime.stop();
+    await this.hub.close();
+  }
+
+  private makePeers(parts: NodeCoreParts, directory: NodeDirectory): PeerSide {
+    const { config, own, clock, transport, logger, onStranger } = parts;
+    const clusterId = () => this.cluster?.catalog.state.clusterId ?? '';
+    return new PeerSide({
+      own: {
+        clusterName: config.memberlist.clusterName,
+        nodeId: config.raft.nodeId,
+        identity: own.identity,
+        joined: own.joined,
+        get clusterId() {
+          return clusterId();
+        },
+      },
+      directory,
+      config: config.raft,
+      logger: logger.child('peers'),
+      clock,
+      transport,
+      onStranger,
+    });
+  }
+}
