@@ -7,6 +7,7 @@
  * stopped. It opens no file and no socket by itself, so a simulation runs it as it is.
  */
 import { type Logger } from '@flotilla/platform';
+import { type HostObserver } from '@flotilla/raft';
 import { NodeDirectory } from './catalog/node-directory.js';
 import { NodeCluster } from './cluster/node-cluster.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
@@ -31,6 +32,7 @@ export interface NodeCoreParts {
   readonly onFatal: (error: unknown) => void;
   /** The cluster says that this node is none of its own; the process is to end. */
   readonly onStranger: (reason: string) => void;
+  readonly observer?: HostObserver;
 }
 
 export class NodeCore {
@@ -53,6 +55,7 @@ export class NodeCore {
       peers: network,
       snapshots: this.hub,
       onFatal,
+      observer: parts.observer,
       onTick: (nowMs) => network.tick(nowMs),
     });
     this.peers.attach(this.runtime.host, this.hub);

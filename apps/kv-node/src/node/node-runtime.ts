@@ -5,7 +5,7 @@
  * The host itself has no timers; everything that depends on real time enters here. A stalled loop
  * gives one tick when it goes on, never the ticks it missed, so a stall starts no elections.
  */
-import { Host, type PeerSender } from '@flotilla/raft';
+import { Host, type HostObserver, type PeerSender } from '@flotilla/raft';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { type SnapshotHub } from '../snapshots/snapshot-hub.js';
 import { type Cancel, type NodeClock } from './node-clock.js';
@@ -21,6 +21,7 @@ export interface RuntimePorts {
   readonly peers: PeerSender;
   readonly snapshots: SnapshotHub;
   readonly onFatal: (error: unknown) => void;
+  readonly observer?: HostObserver | undefined;
   /** Called with every tick, after the groups had theirs. */
   readonly onTick: (nowMs: number) => void;
 }
@@ -51,6 +52,7 @@ export class NodeRuntime {
         snapshots: ports.snapshots.fetcher,
         random: () => ports.clock.random(),
         onFatal: ports.onFatal,
+        ...(ports.observer && { observer: ports.observer }),
       },
       {
         nodeId: raft.nodeId,

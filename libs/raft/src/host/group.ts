@@ -39,7 +39,13 @@ import { Haste, hasteTicks } from './haste.js';
 import { mayFollowToSleep, whomToTell } from './hibernation.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import type { HostOptions } from './options.js';
-import type { CommittedEntry, GroupId, ProposalOutcome, StateMachine } from './ports.js';
+import type {
+  CommittedEntry,
+  GroupId,
+  HostObserver,
+  ProposalOutcome,
+  StateMachine,
+} from './ports.js';
 import { Proposals, type AddedProposal } from './proposals.js';
 import { Reads } from './reads.js';
 import { SnapshotSends } from './snapshot-sends.js';
@@ -62,6 +68,7 @@ export interface GroupSignals {
   clock(group: HostedGroup, runs: boolean): void;
   quiesce(to: NodeId, group: GroupId, term: Term, index: LogIndex): void;
   isAlive(node: NodeId): boolean;
+  observer(): HostObserver | undefined;
 }
 
 /** What the host knows of a group without knowing what its results are. */
@@ -320,6 +327,7 @@ export class Group<Result> implements HostedGroup {
       throw new Error(`group ${this.id}: no state lies ready for snapshot ${metadata.index}`);
     }
     slots.install();
+    this.signals.observer()?.tookOver(this.id, metadata);
     this.proposals.failThrough(metadata.index);
     this.reads.applied(metadata.index);
     this.appliedWaits.reached(metadata.index);
@@ -506,6 +514,7 @@ export class Group<Result> implements HostedGroup {
 
   private applyEntries(entries: readonly Entry[], sink: GroupSink): void {
     const results = this.machine.apply(entries.map(asCommitted));
+    this.signals.observer()?.applied(this.id, entries, results);
     for (let at = 0; at < entries.length; at++) {
       const entry = entries[at];
       const result = results[at];

@@ -23,7 +23,14 @@ import { LogStoreError, type LogBatch, type LogStore } from '../log-store/index.
 import { Group, type GroupSignals, type GroupSink, type HostedGroup } from './group.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import { DEFAULT_HOST_OPTIONS, type HostOptions } from './options.js';
-import type { GroupId, PeerSender, Scheduler, SnapshotFetcher, StateMachine } from './ports.js';
+import type {
+  GroupId,
+  HostObserver,
+  PeerSender,
+  Scheduler,
+  SnapshotFetcher,
+  StateMachine,
+} from './ports.js';
 import { completeInstall, recoverGroup } from './recovery.js';
 
 export interface HostPorts {
@@ -36,6 +43,7 @@ export interface HostPorts {
   readonly random: () => number;
   /** Told once when the node can no longer keep its promises; it has to be stopped. */
   readonly onFatal: (error: unknown) => void;
+  readonly observer?: HostObserver;
 }
 
 export interface HostStats {
@@ -271,6 +279,7 @@ export class Host implements GroupSink {
     },
     quiesce: (to, group, term, index) => this.ports.peers.quiesce(to, group, term, index),
     isAlive: (node) => !this.lost.has(node),
+    observer: () => this.ports.observer,
   };
 
   private scheduleTurn(): void {

@@ -6,6 +6,7 @@ export { Host, type HostPorts, type HostStats } from './host.js';
 export { DEFAULT_HOST_OPTIONS, type HostOptions } from './options.js';
 export type {
   CommittedEntry,
+  HostObserver,
   PeerSender,
   ProposalOutcome,
   Scheduler,

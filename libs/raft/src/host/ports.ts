@@ -3,7 +3,7 @@
  * state machines that committed entries are applied to. All of them are ports, so that a whole
  * cluster runs in one process under a seed.
  */
-import type { LogIndex, Message, NodeId, SnapshotMetadata, Term } from '../core/types.js';
+import type { Entry, LogIndex, Message, NodeId, SnapshotMetadata, Term } from '../core/types.js';
 
 /** Number of a Raft group on a node; its log and its messages carry it. */
 export type GroupId = number;
@@ -59,6 +59,13 @@ export interface SnapshotSlots {
   installed(): SnapshotMetadata | undefined;
   /** Makes the staged state the one in use, in one step. Its index becomes `appliedIndex`. */
   install(): void;
+}
+
+/** Told what becomes of groups, after it has; for simulations that judge a host by it. */
+export interface HostObserver {
+  applied(group: GroupId, entries: readonly Entry[], results: readonly unknown[]): void;
+  /** A snapshot took the place of a group's state. */
+  tookOver(group: GroupId, metadata: SnapshotMetadata): void;
 }
 
 /** How a proposal ended, told exactly once. */

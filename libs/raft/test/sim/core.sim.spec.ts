@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { MessageType, type Message, type NodeId } from '../../src/core/index.js';
 import { SimChecker } from './sim-checker.js';
-import { SimRandom } from './sim-random.js';
+import { SimRandom } from '../../src/testing/sim-random.js';
 import { SimReplica } from './sim-replica.js';
 
 const STEPS = 8_000;

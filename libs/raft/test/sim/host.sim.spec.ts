@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { Message, NodeId } from '../../src/core/index.js';
 import { HostError, type CommittedEntry } from '../../src/host/index.js';
 import { HostNode, Network, TextMachine, text } from '../support/hosts.js';
-import { SimRandom } from './sim-random.js';
+import { SimRandom } from '../../src/testing/sim-random.js';
 
 const PEERS: readonly NodeId[] = [1, 2, 3];
 const GROUPS = [1, 2];
