@@ -9,6 +9,7 @@ const BOUNDARIES = [
   { sourceTag: 'layer:lib', onlyDependOnLibsWithTags: ['layer:lib'] },
   { sourceTag: 'layer:app', onlyDependOnLibsWithTags: ['layer:lib'] },
   { sourceTag: 'layer:e2e', onlyDependOnLibsWithTags: ['layer:lib'] },
+  { sourceTag: 'layer:sim', onlyDependOnLibsWithTags: ['layer:lib', 'layer:app'] },
   {
     sourceTag: 'scope:raft',
     onlyDependOnLibsWithTags: ['scope:raft'],
@@ -38,6 +39,17 @@ const BOUNDARIES = [
     sourceTag: 'scope:kv-node',
     onlyDependOnLibsWithTags: [
       'scope:grpc',
+      'scope:mvcc',
+      'scope:platform',
+      'scope:proto',
+      'scope:raft',
+    ],
+  },
+  {
+    sourceTag: 'scope:sim',
+    onlyDependOnLibsWithTags: [
+      'scope:grpc',
+      'scope:kv-node',
       'scope:mvcc',
       'scope:platform',
       'scope:proto',
@@ -107,7 +119,12 @@ export default defineConfig(
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: {
       parserOptions: {
-        project: ['apps/*/tsconfig.*.json', 'libs/*/tsconfig.*.json', 'e2e/tsconfig.*.json'],
+        project: [
+          'apps/*/tsconfig.*.json',
+          'libs/*/tsconfig.*.json',
+          'e2e/tsconfig.*.json',
+          'sim/tsconfig.*.json',
+        ],
         tsconfigRootDir: import.meta.dirname,
       },
     },

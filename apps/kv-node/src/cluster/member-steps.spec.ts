@@ -25,6 +25,7 @@ describe('the members of a table', () => {
       wanted,
       preferredLeader,
       hasCaughtUp: () => caughtUp,
+      mayReturn: (node) => !gone.includes(node),
     });
   };
   const changesOf = (next: ReturnType<typeof step>) =>

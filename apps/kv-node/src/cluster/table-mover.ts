@@ -3,6 +3,7 @@
  *
  *   target has new nodes        --> they are added as learners, and fetch what there is
  *   they have caught up         --> they become voters, and who is not wanted goes, by joint consensus
+ *   one of them left this term  --> another leader does it, in another term (see FormerMembers)
  *   this node is not wanted     --> a wanted one becomes leader first, and does the rest
  *   members = target            --> the catalog is told that the move is done
  *
@@ -31,6 +32,7 @@ export type MemberStep =
   | { readonly kind: 'wait' }
   | { readonly kind: 'change'; readonly change: ConfChangeV2 }
   | { readonly kind: 'hand-over'; readonly to: number }
+  | { readonly kind: 'renew-term' }
   | { readonly kind: 'done' };
 
 export interface MemberFacts {
@@ -40,6 +42,8 @@ export interface MemberFacts {
   readonly preferredLeader: number;
   /** Whether a learner holds nearly everything. */
   hasCaughtUp(node: number): boolean;
+  /** Whether a node may become a member in this term. */
+  mayReturn(node: number): boolean;
 }
 
 /** Pure: the next step of a leader. */
@@ -49,6 +53,7 @@ export function nextMemberStep(facts: MemberFacts): MemberStep {
   // A joint configuration is left by itself.
   if (votersOutgoing.length > 0) return { kind: 'wait' };
   const missing = wanted.filter((id) => !voters.includes(id) && !learners.includes(id));
+  if (!missing.every((id) => facts.mayReturn(id))) return { kind: 'renew-term' };
   if (missing.length > 0) return change(ConfChangeType.AddLearnerNode, missing, []);
   const promote = wanted.filter((id) => learners.includes(id));
   if (!promote.every((id) => facts.hasCaughtUp(id))) return { kind: 'wait' };
@@ -95,6 +100,7 @@ export async function stepMembers(
     confState: group.confState(),
     wanted,
     preferredLeader,
+    mayReturn: (node) => group.mayReturn(node),
     hasCaughtUp: (node) => {
       const member = progress.get(node);
       return member !== undefined && isAlive(node) && member.match + CAUGHT_UP_ENTRIES >= lastIndex;
@@ -102,7 +108,22 @@ export async function stepMembers(
   });
   if (step.kind === 'change') await group.proposeConfChange(step.change, deadlineMs);
   if (step.kind === 'hand-over') group.transferLeader(step.to);
+  if (step.kind === 'renew-term') renewTerm(group, self, isAlive);
   return step.kind === 'done';
+}
+
+/** Another voter takes over where there is one that lives: that takes no time. */
+function renewTerm(
+  group: Group<ApplyResult>,
+  self: number,
+  isAlive: (node: number) => boolean,
+): void {
+  const heirs = [...group.progress()]
+    .filter(([node, { isLearner }]) => node !== self && !isLearner && isAlive(node))
+    .sort(([, a], [, b]) => b.match - a.match);
+  const heir = heirs[0]?.[0];
+  if (heir === undefined) group.renewTerm();
+  else group.transferLeader(heir);
 }
 
 export class TableMover {

@@ -114,7 +114,7 @@ export class TableRegistry {
   }
 
   private startNow({ id, name, founders, preferredLeader }: TableInfo): void {
-    const machine = new TableStateMachine({ engine: this.engine, tableId: id });
+    const machine = this.openTable(id);
     const self = this.runtime.host.nodeId;
     const peers = founders.includes(self) ? founders : [];
     const group = this.runtime.host.startGroup(id, new TableMachine(machine), peers);
@@ -159,13 +159,30 @@ export class TableRegistry {
       });
   }
 
-  /** The log first: rows without one are what a crash in between left (`removeLeftovers`). */
+  /**
+   * The log first, down to the vote that marks that it was given up; then the rows; and the mark of a
+   * deleted table once the engine is on disk, and with it a catalog that says so. However a crash
+   * falls between them, what is left is known for what it is (`startNow`, `removeLeftovers`), and a
+   * catalog of before the deletion does not found the table once more.
+   */
   private async destroy(id: number, keepVote: boolean): Promise<void> {
     if (this.stopped) return;
-    await this.runtime.host.forgetGroup(id, { keepVote });
+    const { host } = this.runtime;
+    await host.forgetGroup(id, { keepVote: true });
     const machine = this.retired.get(id);
     // The same object as before, so that whoever still holds it sees that the table is gone.
     (machine ?? new TableStateMachine({ engine: this.engine, tableId: id })).destroy();
     this.retired.delete(id);
+    if (keepVote) return;
+    await this.engine.sync();
+    await host.forgetGroup(id);
+  }
+
+  /** The rows the replica here begins with: none, if its log was given up before they were gone. */
+  private openTable(id: number): TableStateMachine {
+    const machine = new TableStateMachine({ engine: this.engine, tableId: id });
+    if (!this.runtime.isTombstone(id) || machine.state.appliedIndex === 0) return machine;
+    machine.destroy();
+    return new TableStateMachine({ engine: this.engine, tableId: id });
   }
 }

@@ -16,6 +16,7 @@ import {
   RaftError,
   StorageError,
   confChangeFromEntry,
+  ConfChangeType,
   type ConfChange,
   type ConfChangeV2,
   type ConfState,
@@ -35,6 +36,7 @@ import {
   type GroupStatus,
   type MemberProgress,
 } from './group-status.js';
+import { FormerMembers } from './former-members.js';
 import { Haste, hasteTicks } from './haste.js';
 import { mayFollowToSleep, whomToTell } from './hibernation.js';
 import { HostError, HostErrorCode } from './host-error.js';
@@ -104,6 +106,7 @@ export class Group<Result> implements HostedGroup {
   private readonly appliedWaits: Waits;
   private readonly snapshots: SnapshotSends;
   private readonly haste = new Haste();
+  private readonly former = new FormerMembers();
   private applyQueue: Message[] = [];
   private ticksSinceRound = 0;
   private idleTicks = 0;
@@ -195,7 +198,7 @@ export class Group<Result> implements HostedGroup {
     change: ConfChange | ConfChangeV2,
     deadlineMs: number,
   ): Promise<ProposalOutcome<Result>> {
-    const refusal = this.refusal(0);
+    const refusal = this.refusal(0) ?? this.refusesReturn(change);
     if (refusal) return Promise.reject(refusal);
     this.proposeAdded();
     try {
@@ -212,6 +215,20 @@ export class Group<Result> implements HostedGroup {
     if (this.closed || !this.isLeader) return;
     this.node.transferLeader(to);
     this.work();
+  }
+
+  /** Whether a node may become a member in this term; see `FormerMembers`. */
+  mayReturn(node: NodeId): boolean {
+    return this.former.mayReturn(this.node.raft.term, node);
+  }
+
+  /** A leader gives its place up and stands again, so that the group enters another term. */
+  renewTerm(): void {
+    if (this.closed || !this.isLeader) return;
+    const { id, term } = this.node.raft;
+    // Whoever hears of a higher term follows it; nobody has to have said so.
+    this.step({ ...newMessage(MessageType.AppResp, id), from: id, term: term + 1, reject: true });
+    this.campaignSoon(1);
   }
 
   /** Tries to become leader after `ticks`, without waiting for a timeout. */
@@ -289,7 +306,7 @@ export class Group<Result> implements HostedGroup {
   /** A message from a peer, or the answer of the local log. */
   deliver(message: Message): void {
     if (this.closed) return;
-    this.step(message);
+    this.step(this.withoutOldCommit(message));
     // The small talk of an idle group is no work; everything else is.
     if (isSmallTalk(message) && !this.asleep) this.signals.wake(this);
     else this.work();
@@ -525,11 +542,41 @@ export class Group<Result> implements HostedGroup {
       }
       // After a restart the stored configuration may be ahead of the state: it has these already.
       if (entry.type !== EntryType.Normal && entry.index > this.log.confStateIndex()) {
-        const confState = this.node.applyConfChange(confChangeFromEntry(entry));
+        const confState = this.changeMembers(entry);
         sink.confChanged(this.id, entry.index, confState);
       }
       this.proposals.applied(entry.index, entry.term, result);
     }
+  }
+
+  private changeMembers(entry: Entry): ConfState {
+    const { raft } = this.node;
+    const before = [...raft.tracker.progress.keys()];
+    const confState = this.node.applyConfChange(confChangeFromEntry(entry));
+    if (this.isLeader) {
+      this.former.changed(raft.term, before, new Set(raft.tracker.progress.keys()));
+    }
+    return confState;
+  }
+
+  private refusesReturn(change: ConfChange | ConfChangeV2): HostError | undefined {
+    const changes = 'changes' in change ? change.changes : [change];
+    for (const { type, nodeId } of changes) {
+      if (type === ConfChangeType.RemoveNode || this.mayReturn(nodeId)) continue;
+      const text = `node ${nodeId} left group ${this.id} in this term: it may return in another`;
+      return new HostError(HostErrorCode.NotReady, text);
+    }
+    return undefined;
+  }
+
+  /**
+   * A heartbeat that was on its way for long may speak to the replica that was here before: it had
+   * entries that this one does not have. That the leader lives is true all the same.
+   */
+  private withoutOldCommit(message: Message): Message {
+    const isOld =
+      message.type === MessageType.Heartbeat && message.commit > this.node.raft.log.lastIndex();
+    return isOld ? { ...message, commit: 0 } : message;
   }
 
   private startReads(): void {

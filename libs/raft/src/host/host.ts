@@ -61,6 +61,8 @@ interface Durable {
 }
 
 const NONCE_LIMIT = 2 ** 32;
+/** What is stored even of a group that never had a term, so that it is known to have been here. */
+const TERM_FIRST = 1;
 
 export class Host implements GroupSink {
   private readonly groups = new Map<GroupId, HostedGroup>();
@@ -130,7 +132,8 @@ export class Host implements GroupSink {
 
   /**
    * Drops the log of a group that does not run; durable when the promise settles. A replica that may
-   * come back one day keeps term and vote, so that it never votes twice: `keepVote`.
+   * come back one day keeps term and vote, so that it neither votes twice nor founds the group again:
+   * `keepVote`.
    */
   async forgetGroup(id: GroupId, options: { readonly keepVote?: boolean } = {}): Promise<void> {
     if (this.groups.has(id)) throw new Error(`group ${id} still runs`);
@@ -138,7 +141,9 @@ export class Host implements GroupSink {
     const batch = this.ports.store.batch();
     const { term, vote } = this.ports.store.group(id).initialState().hardState;
     batch.removeGroup(id);
-    if (options.keepVote === true && term > 0) batch.setHardState(id, { term, vote, commit: 0 });
+    if (options.keepVote === true) {
+      batch.setHardState(id, { term: Math.max(term, TERM_FIRST), vote, commit: 0 });
+    }
     await this.ports.store.write(batch, { sync: true });
   }
 

@@ -21,6 +21,7 @@ export class SimWorld {
   private lastOrder = 0;
   private now = 0;
   private stepCount = 0;
+  private looks = new Map<object, () => void>();
 
   /** Simulated milliseconds since the beginning. */
   get nowMs(): number {
@@ -45,6 +46,11 @@ export class SimWorld {
     };
   }
 
+  /** Has `look` happen once this event and all that follows from it is over; once for each `who`. */
+  afterStep(who: object, look: () => void): void {
+    this.looks.set(who, look);
+  }
+
   /** The next event, and all that follows from it at once. False when nothing is left to happen. */
   async step(): Promise<boolean> {
     for (;;) {
@@ -56,8 +62,15 @@ export class SimWorld {
       event.task();
       // A turn of the real loop comes after every promise that can settle has settled.
       await new Promise(setImmediate);
+      if (this.looks.size > 0) this.look();
       return true;
     }
+  }
+
+  private look(): void {
+    const { looks } = this;
+    this.looks = new Map();
+    for (const look of looks.values()) look();
   }
 
   private push(event: SimEvent): void {

@@ -29,9 +29,11 @@ export function openMemoryEngine(): Engine {
   return new MemoryEngine();
 }
 
-class MemoryEngine implements Engine {
-  private root: Tree = undefined;
+/** `openMemoryEngine` makes one; a simulated engine is made of it. */
+export class MemoryEngine implements Engine {
   private open = true;
+
+  constructor(private root: Tree = undefined) {}
 
   get isOpen(): boolean {
     return this.open;
