@@ -8,15 +8,17 @@
 import { type EngineRange } from '../engine/engine.js';
 import { damaged, readUint64, writeUint64 } from './varint.js';
 
-const META = 0x00;
-const LIVE = 0x01;
-const HISTORY = 0x02;
-const INDEX = 0x03;
+/** Areas of a slot, as they stand in the keys of the first one and in a snapshot. */
+export const META = 0x00;
+export const LIVE = 0x01;
+export const HISTORY = 0x02;
+export const INDEX = 0x03;
 const AREA_END = 0x04;
 
 /** A table has two slots; the second one's areas begin here. */
 const SLOT_AREAS = 0x08;
 /** Rows of the table as a whole, behind those of both slots. */
+const STAGING = 0xfd;
 const STAGED = 0xfe;
 const ACTIVE = 0xff;
 
@@ -89,6 +91,11 @@ export class Keyspace {
   /** There while the other slot holds a whole state that waits to be used. */
   get stagedKey(): Buffer {
     return this.tableKey(STAGED);
+  }
+
+  /** Says how much of a state lies in the other slot that is still being gathered there. */
+  get stagingKey(): Buffer {
+    return this.tableKey(STAGING);
   }
 
   /** An engine key of this slot without table id and slot. */

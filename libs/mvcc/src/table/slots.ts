@@ -4,6 +4,7 @@
  *
  *   active row   [slot][note]   which slot is in use, and what its state began as; absent: slot 0
  *   staged row   [note]         the other slot holds a whole state
+ *   staging row  [progress]     the other slot holds that much of one (`table-stage.ts`)
  */
 import { type Engine } from '../engine/engine.js';
 import { Keyspace, otherSlot, tableIdOf, type Slot } from './keyspace.js';
@@ -20,9 +21,9 @@ export function activeKeyspace(engine: Engine, tableId: number): Keyspace {
   return active === undefined ? first : new Keyspace(tableId, slotOf(active));
 }
 
-/** Removes everything from the slot that is not in use; the note that it is whole goes first. */
+/** Removes everything from the slot that is not in use; what is said of it goes first. */
 export function clearInactive(engine: Engine, active: Keyspace, tableId: number): void {
-  engine.batch().del(active.stagedKey).write();
+  engine.batch().del(active.stagedKey).del(active.stagingKey).write();
   engine.deleteRange(new Keyspace(tableId, otherSlot(active.slot)).everything());
 }
 

@@ -70,18 +70,37 @@ export function decodeChunk(bytes: Buffer, previous: number): DecodedChunk {
     throw damagedChunk('its checksum is wrong, or another chunk belongs before it');
   }
   if (bytes.readUInt32BE(0) !== MAGIC) throw damagedChunk('it is of another format');
-  const isLast = bytes[4] === FLAG_LAST;
+  return damageOfChunk(() => ({ ...readBody(bytes, end), checksum }));
+}
+
+export function damagedChunk(what: string, cause?: unknown): TableError {
+  const message = `a chunk of a snapshot is damaged: ${what}`;
+  return new TableError('TABLE_SNAPSHOT_DAMAGED', message, cause === undefined ? {} : { cause });
+}
+
+/** What would be a broken store in rows of our own is a damaged chunk in rows that were sent. */
+export function damageOfChunk<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof TableError) || error.code !== 'TABLE_ROW_CORRUPT') throw error;
+    throw damagedChunk(error.message, error);
+  }
+}
+
+function readBody(bytes: Buffer, end: number): Omit<DecodedChunk, 'checksum'> {
+  const flags = bytes[4];
+  if (flags !== 0 && flags !== FLAG_LAST) throw damagedChunk('it has unknown flags');
+  const isLast = flags === FLAG_LAST;
   const bodyEnd = HEAD_BYTES + bytes.readUInt32BE(13);
   if (bodyEnd + (isLast ? TOTALS_BYTES : 0) !== end) throw damagedChunk('its length is wrong');
   const rows = readRows(bytes, bodyEnd, bytes.readUInt32BE(9));
+  // Else chunks might come for ever.
+  if (rows.length === 0 && !isLast) throw damagedChunk('it is empty, and not the last one');
   const totals = isLast
     ? { rows: readUint64(bytes, bodyEnd), bytes: readUint64(bytes, bodyEnd + 8) }
     : undefined;
-  return { sequence: bytes.readUInt32BE(5), rows, totals, checksum };
-}
-
-export function damagedChunk(what: string): TableError {
-  return new TableError('TABLE_SNAPSHOT_DAMAGED', `a chunk of a snapshot is damaged: ${what}`);
+  return { sequence: bytes.readUInt32BE(5), rows, totals };
 }
 
 function readRows(bytes: Buffer, end: number, count: number): Buffer[] {
