@@ -102,10 +102,18 @@ export class GroupSnapshotFetcher implements SnapshotFetcher {
     const startedMs = this.clock.nowMs();
     const stage = openStage({ engine: this.engine, tableId: group });
     const { metadata, bytes } = await this.fill(stage, group, from);
-    stage.finish(encodeNote(metadata));
+    // The log would begin after an entry that the state does not hold, or hold one twice.
+    if (stage.state?.appliedIndex !== metadata.index) {
+      stage.discard();
+      throw new Error(`the state that came is not that of entry ${metadata.index}`);
+    }
+    const note = encodeNote(metadata);
+    stage.finish(note);
     await this.engine.sync();
     const table = this.targets.get(group)?.table;
     if (!table || table.state.appliedIndex >= metadata.index) return stage.discard();
+    // Stopped and started again meanwhile, the group has cleared what it had not taken over.
+    if (!table.stagedNote()?.equals(note)) throw new Error('the group began anew meanwhile');
     if (!this.host?.installSnapshot(group, metadata)) {
       stage.discard();
       throw new Error('the group did not take it: it has no leader now, or caught up otherwise');

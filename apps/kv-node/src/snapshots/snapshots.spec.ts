@@ -186,6 +186,45 @@ describe('a snapshot between nodes', () => {
     expect(hashOf(to)).toBe(hashOf(from));
   });
 
+  it('that is of another entry than it says is refused', async () => {
+    const made = fetcher((ask) => {
+      const chunk = peerV1.SnapshotChunk.decode(ask());
+      const metadata = toWire({ ...metadataOf(from), index: from.state.appliedIndex + 1 });
+      return Buffer.from(peerV1.SnapshotChunk.encode({ ...chunk, metadata }).finish());
+    });
+    made.wanted(GROUP, 1, metadataOf(from));
+    await vi.waitFor(() => expect(made.stats().failed).toBe(1));
+    expect(installed).toEqual([]);
+    expect(to.stagedNote()).toBeUndefined();
+  });
+
+  it.each(['while chunks come', 'while the engine is synced'])(
+    'is given up when the group stops and starts again %s',
+    async (when) => {
+      const restart = () => {
+        to.destroy();
+        to = new TableStateMachine({ engine, tableId: GROUP });
+      };
+      const sync = engine.sync.bind(engine);
+      engine.sync = async () => {
+        await sync();
+        if (when === 'while the engine is synced') restart();
+      };
+      const made = fetcher((ask, call) => {
+        if (call === 2 && when === 'while chunks come') restart();
+        return ask();
+      });
+      made.wanted(GROUP, 1, metadataOf(from));
+      await vi.waitFor(() => expect(made.stats()).toMatchObject({ failed: 1, running: 0 }));
+      expect(installed).toEqual([]);
+      expect(to.stagedNote()).toBeUndefined();
+      engine.sync = sync;
+      made.wanted(GROUP, 1, metadataOf(from));
+      await vi.waitFor(() => expect(installed).toHaveLength(1));
+      expect(hashOf(to)).toBe(hashOf(from));
+    },
+  );
+
   it('that the group does not want any more leaves nothing behind', async () => {
     const made = fetcher((ask) => ask(), false);
     made.wanted(GROUP, 1, metadataOf(from));
