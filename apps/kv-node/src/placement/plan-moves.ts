@@ -2,22 +2,31 @@
  * Which tables have to be moved, from where to where, so that every table has its copies and every
  * node its share.
  *
- *   1. tables with fewer copies than there should be get more
- *   2. copies on nodes that are drained or leave go to others
+ *   1. tables on their way to a node that is gone for good go elsewhere
+ *   2. tables that lack copies get more, and copies on nodes that are drained or leave go to others;
+ *      the tables with the fewest living copies first (`repair-table.ts`)
  *   3. copies go from the fullest node to the emptiest, while they differ by more than one
  *   4. the same for leaders, which moves no data
  *
- * Pure, and asked again and again: it plans a few moves at a time, and none once all is well. A table
- * that moves, or that has lost its majority, is left alone. That a node does not answer is no reason
- * to move anything: only operators decide that a node is gone.
+ * Pure, and asked again and again: it plans a few moves at a time, and none once all is well. Any other
+ * table that moves, and one that has lost its majority, is left alone. That a node does not answer is no
+ * reason to move anything: only operators decide that a node is gone.
  */
 import { chooseLeader } from './choose-replicas.js';
 import { type PlacedTable, type PlacementLoad, type PlacementNode } from './placement-load.js';
+import {
+  countLiving,
+  needsRepair,
+  redirectedReplicas,
+  repairedReplicas,
+  type RepairFacts,
+} from './repair-table.js';
 
 export type MoveReason = 'under-replicated' | 'drained' | 'unbalanced' | 'leaders';
 
 export interface Move {
   readonly tableId: number;
+  /** Who holds the table now, or may hold some of it because it was on its way there. */
   readonly from: readonly number[];
   readonly to: readonly number[];
   readonly preferredLeader: number;
@@ -43,12 +52,13 @@ export function planMoves(input: PlanInput): Move[] {
   return new Planner(input).plan();
 }
 
-class Planner {
+class Planner implements RepairFacts {
+  readonly wanted: number;
   private readonly byId: ReadonlyMap<number, PlacementNode>;
   private readonly targets: readonly PlacementNode[];
   private readonly load: PlacementLoad;
-  private readonly tables: PlacedTable[];
-  private readonly wanted: number;
+  private readonly tables: readonly PlacedTable[];
+  private readonly moving: readonly PlacedTable[];
   private readonly moves = new Map<number, Move>();
   private movesLeft: number;
 
@@ -59,56 +69,63 @@ class Planner {
     this.wanted = Math.max(1, Math.min(input.replicasMax, active));
     this.load = input.load.clone();
     const all = [...input.tables];
-    this.tables = all.filter((table) => table.movingFrom.length === 0 && this.mayMove(table));
-    this.movesLeft = input.movesMax - all.filter(({ movingFrom }) => movingFrom.length > 0).length;
+    this.moving = all.filter(({ movingFrom }) => movingFrom.length > 0);
+    this.tables = all.filter(
+      ({ movingFrom, replicas }) => movingFrom.length === 0 && this.mayMove(replicas),
+    );
+    this.movesLeft = input.movesMax - this.moving.length;
   }
 
   plan(): Move[] {
-    for (const table of this.tables) this.repair(table);
+    for (const table of this.moving) this.redirect(table);
+    this.repair();
     this.balanceReplicas();
     this.balanceLeaders();
     return [...this.moves.values()];
   }
 
-  /** A change needs the majority of those who hold the table now. */
-  private mayMove({ replicas }: PlacedTable): boolean {
-    const living = replicas.filter((id) => this.byId.get(id)?.alive === true);
-    return living.length * 2 > replicas.length;
-  }
-
-  private stays(id: number): boolean {
+  stays(id: number): boolean {
     return this.byId.get(id)?.state === 'active';
   }
 
-  private repair(table: PlacedTable): void {
-    if (this.movesLeft <= 0) return;
-    const staying = table.replicas.filter((id) => this.stays(id));
-    const leaving = table.replicas.length - staying.length;
-    const to = [...staying];
-    // One by one: a table is never more than one copy short while it moves.
-    if (leaving > 1) to.push(...this.keepBut(table, staying));
-    while (to.length < this.wanted) {
-      const next = this.emptiest(to);
-      if (next === undefined) break;
-      to.push(next);
-    }
-    if (to.length === 0 || sameSet(to, table.replicas)) return;
-    this.move(table, to, leaving > 0 ? 'drained' : 'under-replicated');
+  isAlive(id: number): boolean {
+    return this.byId.get(id)?.alive === true;
   }
 
-  /** Of the copies that have to go, all but one wait for the next move. */
-  private keepBut(table: PlacedTable, staying: readonly number[]): number[] {
-    const going = table.replicas.filter((id) => !staying.includes(id));
-    return going.slice(1);
-  }
-
-  private emptiest(without: readonly number[]): number | undefined {
+  emptiest(without: readonly number[]): number | undefined {
     let best: number | undefined;
     for (const { id } of this.targets) {
       if (without.includes(id)) continue;
       if (best === undefined || this.load.replicasOf(id) < this.load.replicasOf(best)) best = id;
     }
     return best;
+  }
+
+  /** A change needs the majority of those who hold the table now. */
+  private mayMove(holders: readonly number[]): boolean {
+    return countLiving(holders, this) * 2 > holders.length;
+  }
+
+  /** Counts among those that move already: it takes nobody's turn. */
+  private redirect(table: PlacedTable): void {
+    if (!this.mayMove(table.movingFrom)) return;
+    const to = redirectedReplicas(table, this);
+    if (to) this.move(table, to, 'drained');
+  }
+
+  private repair(): void {
+    if (this.movesLeft <= 0) return;
+    const broken = this.tables.filter((table) => needsRepair(table, this));
+    const living = new Map(broken.map(({ id, replicas }) => [id, countLiving(replicas, this)]));
+    broken.sort((a, b) => (living.get(a.id) ?? 0) - (living.get(b.id) ?? 0));
+    for (const table of broken) {
+      if (this.movesLeft <= 0) return;
+      const to = repairedReplicas(table, this);
+      if (!to) continue;
+      const isDrained = table.replicas.some((id) => !this.stays(id));
+      this.move(table, to, isDrained ? 'drained' : 'under-replicated');
+      this.movesLeft--;
+    }
   }
 
   private balanceReplicas(): void {
@@ -131,6 +148,7 @@ class Planner {
         if (!table) continue;
         const to = table.replicas.map((id) => (id === full.id ? empty.id : id));
         this.move(table, to, 'unbalanced');
+        this.movesLeft--;
         return true;
       }
     }
@@ -184,21 +202,11 @@ class Planner {
       ? table.preferredLeader
       : chooseLeader(candidates.length > 0 ? candidates : this.nodesOf(sorted), this.load);
     this.load.add({ ...table, replicas: sorted, preferredLeader });
-    this.moves.set(table.id, {
-      tableId: table.id,
-      from: table.replicas,
-      to: sorted,
-      preferredLeader,
-      reason,
-    });
-    this.movesLeft--;
+    const from = [...new Set([...table.movingFrom, ...table.replicas])];
+    this.moves.set(table.id, { tableId: table.id, from, to: sorted, preferredLeader, reason });
   }
 
   private nodesOf(ids: readonly number[]): PlacementNode[] {
     return ids.flatMap((id) => this.byId.get(id) ?? []);
   }
-}
-
-function sameSet(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((id) => b.includes(id));
 }
