@@ -17,8 +17,13 @@ import {
   tableKey,
 } from '../catalog/catalog-rows.js';
 import { type Catalog } from '../catalog/catalog.service.js';
-import { NODE_STATES, type NodeInfo, type NodeState } from '../catalog/catalog-state.js';
 import { drawUuid, type NodeClock } from '../node/node-clock.js';
+import {
+  NODE_STATES,
+  type NodeInfo,
+  type NodeState,
+  type TableInfo,
+} from '../catalog/catalog-state.js';
 import { planMoves, type Move } from '../placement/plan-moves.js';
 import { nextCatalogStep, type CatalogStep } from './catalog-members.js';
 import { type ClusterView } from './cluster-view.js';
@@ -55,14 +60,17 @@ export class ClusterOperator {
     return this.running;
   }
 
-  /** All moves that lead to balance, as they would be made one after another. */
+  /**
+   * All moves that lead to balance, as they would be made one after another; those that are being
+   * made count as done once their turn is needed.
+   */
   plan(): Move[] {
     const load = this.view.load.clone();
     const tables = new Map(this.view.state.tablesById);
     const moves: Move[] = [];
     for (let round = 0; round < PLANS_MAX; round++) {
       const next = planMoves({ ...this.planInput(), tables: tables.values(), load });
-      if (next.length === 0) break;
+      if (next.length === 0 && !endMoves(tables)) break;
       for (const move of next) {
         const table = tables.get(move.tableId);
         if (!table) continue;
@@ -109,9 +117,13 @@ export class ClusterOperator {
   }
 
   private async beginMoves(deadlineMs: number): Promise<void> {
-    const tables = this.view.state.tablesById.values();
-    const moves = planMoves({ ...this.planInput(), tables });
-    for (const move of moves) await this.begin(move, deadlineMs);
+    const { tablesById } = this.view.state;
+    const moves = planMoves({ ...this.planInput(), tables: tablesById.values() });
+    // The rows the plan was made from: one that changes while others are written is left alone.
+    const planned = moves.map((move) => ({ move, table: tablesById.get(move.tableId) }));
+    for (const { move, table } of planned) {
+      if (table) await this.begin(move, table, deadlineMs);
+    }
   }
 
   private async nameCluster(deadlineMs: number): Promise<void> {
@@ -176,9 +188,7 @@ export class ClusterOperator {
     await this.catalog.replace(nodeKey(id), node.stored, row, deadlineMs);
   }
 
-  private async begin(move: Move, deadlineMs: number): Promise<void> {
-    const table = this.view.state.tablesById.get(move.tableId);
-    if (!table) return;
+  private async begin(move: Move, table: TableInfo, deadlineMs: number): Promise<void> {
     if (move.reason !== 'leaders') {
       const { from, to, reason } = move;
       this.logger.info({ table: table.name, from, to, reason }, 'a table moves');
@@ -191,6 +201,17 @@ export class ClusterOperator {
     });
     await this.catalog.replace(tableKey(table.name), table.stored, row, deadlineMs);
   }
+}
+
+/** Takes all moves for done; false if there was none. */
+function endMoves(tables: Map<number, TableInfo>): boolean {
+  let hasEnded = false;
+  for (const [id, table] of tables) {
+    if (table.movingFrom.length === 0) continue;
+    tables.set(id, { ...table, movingFrom: [] });
+    hasEnded = true;
+  }
+  return hasEnded;
 }
 
 /** The row of a node with some fields changed. */
