@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { encodeNode, encodeRow, newRow, nodeKey, tableKey } from '../catalog/catalog-rows.js';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { CatalogState, NODE_STATES, type NodeState } from '../catalog/catalog-state.js';
+import { SYSTEM_CLOCK } from '../node/node-clock.js';
 import { ClusterOperator, MOVES_IN_FLIGHT_MAX } from './cluster-operator.js';
 import { ClusterView } from './cluster-view.js';
 
@@ -72,7 +73,7 @@ describe('the operator', () => {
       },
     } as unknown as Catalog;
     const view = new ClusterView(state, { isAlive: (id) => !dead.has(id) });
-    operator = new ClusterOperator(catalog, view, 1, 3, logger);
+    operator = new ClusterOperator(catalog, view, 1, 3, logger, SYSTEM_CLOCK);
   }
 
   it('leaves a table alone that changed after the plan was made', async () => {

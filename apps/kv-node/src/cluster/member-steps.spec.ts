@@ -16,9 +16,14 @@ describe('the members of a table', () => {
   const step = (
     confState: ReturnType<typeof conf>,
     wanted: number[],
-    fields: { self?: number; caughtUp?: boolean; preferredLeader?: number } = {},
+    fields: {
+      self?: number;
+      caughtUp?: boolean;
+      preferredLeader?: number;
+      gone?: readonly number[];
+    } = {},
   ) => {
-    const { self = 1, caughtUp = true, preferredLeader = 1 } = fields;
+    const { self = 1, caughtUp = true, preferredLeader = 1, gone = [] } = fields;
     return nextMemberStep({
       self,
       confState,
@@ -52,6 +57,11 @@ describe('the members of a table', () => {
     });
     expect(step(conf([1, 2, 3]), [2, 3])).toEqual({ kind: 'hand-over', to: 2 });
     expect(changesOf(step(conf([1, 2, 3]), [2, 3], { self: 2 }))).toEqual([[REMOVE, 1]]);
+  });
+
+  it('one that left in this term comes back in another, so that nothing old counts for it', () => {
+    expect(step(conf([1, 2]), [1, 2, 3], { gone: [3] })).toEqual({ kind: 'renew-term' });
+    expect(changesOf(step(conf([1, 2]), [1, 2, 3], { gone: [4] }))).toEqual([[LEARN, 3]]);
   });
 
   it('a learner that is not wanted any more goes too', () => {
