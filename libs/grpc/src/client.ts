@@ -5,6 +5,7 @@
  *
  * Must never mention a product, a message type, or the library that implements it.
  */
+import { type KeepaliveOptions } from './keepalive.js';
 import { type MetadataEntries, type ReceivedMetadata } from './metadata.js';
 
 /** How a client proves who it is, and whom it trusts. File names of PEM files. */
@@ -28,6 +29,8 @@ export interface GrpcClientOptions {
   readonly reconnectMinMs?: number;
   /** Longest such pause; it doubles each time. Default 2 min. */
   readonly reconnectMaxMs?: number;
+  /** How it is found out that the other end has gone without a word. Default: not at all. */
+  readonly keepalive?: KeepaliveOptions;
 }
 
 export interface CallOptions {
@@ -56,6 +59,8 @@ export interface GrpcClient {
   bidi(path: string, requests: MessageSource, options?: CallOptions): AsyncIterable<Buffer>;
   /** Resolves when there is a connection; rejects with Unavailable after the time given. */
   waitForReady(timeoutMs: number): Promise<void>;
-  /** Ends the connections; calls still open fail. Idempotent. */
+  /** Ends the connections at once, and calls still open fail; later calls connect afresh. */
+  reset(): void;
+  /** Ends the connections at once; calls still open fail. Idempotent. */
   close(): void;
 }

@@ -19,6 +19,7 @@ export {
 export { zstd } from './encoding/zstd.js';
 export * from './errors.js';
 export * from './health.js';
+export * from './keepalive.js';
 export * from './metadata.js';
 export * from './reflection.js';
 export * from './status.js';

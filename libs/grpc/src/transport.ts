@@ -11,6 +11,7 @@
 import { type GrpcStatusError, type StatusCode } from './status.js';
 import { type MetadataValue, type ReceivedMetadata } from './metadata.js';
 import { type ListenAddress } from './address.js';
+import { type KeepaliveOptions } from './keepalive.js';
 import { type ServerTlsOptions } from './tls.js';
 
 /** The bytes of one message. Requests always arrive as `Buffer`; answers may be any view. */
@@ -133,6 +134,8 @@ export interface GrpcServerOptions {
   readonly connectionAgeGraceMs?: number;
   /** Pings of a client more often than this are answered by closing. Default 30 s; 0: any. */
   readonly keepaliveMinTimeMs?: number;
+  /** How a client that has gone without a word is found out. Default: not at all. */
+  readonly keepalive?: KeepaliveOptions;
 }
 
 export interface ListenOptions {

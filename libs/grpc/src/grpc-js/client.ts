@@ -29,6 +29,8 @@ import { GrpcError } from '../errors.js';
 import { metadataPairs, type ReceivedMetadata } from '../metadata.js';
 import { GrpcStatusError, status, toStatusCode } from '../status.js';
 import { ReceivedGrpcJsMetadata } from './metadata.js';
+import { OwnConnections } from './own-connections.js';
+import { writeMessages } from './write-messages.js';
 
 /** Largest answer that a client takes unless told otherwise. */
 export const CLIENT_RECEIVE_BYTES_MAX_DEFAULT = 64 * 1024 * 1024;
@@ -40,13 +42,10 @@ interface OpenCall {
   on(event: 'status', listener: (status: { metadata: Metadata }) => void): unknown;
 }
 
-/** A call object that takes requests. */
-interface RequestSink {
-  write(message: Buffer): boolean;
-  end(): void;
-  once(event: 'drain' | 'close', listener: () => void): unknown;
-  removeListener(event: 'drain' | 'close', listener: () => void): unknown;
-  readonly destroyed: boolean;
+/** A client of grpc-js, and the way to end it. */
+interface Channel {
+  readonly client: Client;
+  readonly connections: OwnConnections;
 }
 
 const GZIP = compressionAlgorithms.gzip;
@@ -60,9 +59,11 @@ export function createGrpcJsClient(
 }
 
 class GrpcJsClient implements GrpcClient {
-  readonly #plain: Client;
-  readonly #makeClient: (extra: ClientOptions) => Client;
-  #gzip: Client | undefined;
+  readonly #target: string;
+  readonly #credentials: ChannelCredentials;
+  #plain: Channel;
+  #gzip: Channel | undefined;
+  #closed = false;
 
   constructor(
     private readonly address: ListenAddress,
@@ -70,25 +71,9 @@ class GrpcJsClient implements GrpcClient {
   ) {
     const target =
       address.kind === 'unix' ? `unix:${address.path}` : formatAddress(address).split('//')[1];
-    const channelCredentials = makeCredentials(address, options.tls);
-    const shared: ClientOptions = {
-      'grpc.max_receive_message_length':
-        options.receiveBytesMax ?? CLIENT_RECEIVE_BYTES_MAX_DEFAULT,
-      'grpc.max_send_message_length': -1,
-      'grpc.enable_channelz': 0,
-      ...(options.reconnectMinMs === undefined
-        ? {}
-        : { 'grpc.initial_reconnect_backoff_ms': options.reconnectMinMs }),
-      ...(options.reconnectMaxMs === undefined
-        ? {}
-        : { 'grpc.max_reconnect_backoff_ms': options.reconnectMaxMs }),
-      ...(options.tls?.serverName === undefined
-        ? {}
-        : { 'grpc.ssl_target_name_override': options.tls.serverName }),
-    };
-    this.#makeClient = (extra) =>
-      new Client(target ?? '', channelCredentials, { ...shared, ...extra });
-    this.#plain = this.#makeClient({});
+    this.#target = target ?? '';
+    this.#credentials = makeCredentials(address, options.tls);
+    this.#plain = this.#makeChannel({});
   }
 
   unary(path: string, request: Uint8Array, options: CallOptions = {}): Promise<Buffer> {
@@ -168,7 +153,7 @@ class GrpcJsClient implements GrpcClient {
 
   waitForReady(timeoutMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#plain.waitForReady(Date.now() + timeoutMs, (error) => {
+      this.#plain.client.waitForReady(Date.now() + timeoutMs, (error) => {
         if (error === undefined) {
           resolve();
         } else {
@@ -179,18 +164,40 @@ class GrpcJsClient implements GrpcClient {
     });
   }
 
+  reset(): void {
+    if (this.#closed) {
+      return;
+    }
+    this.#end();
+    this.#plain = this.#makeChannel({});
+    this.#gzip = undefined;
+  }
+
   close(): void {
-    this.#plain.close();
-    this.#gzip?.close();
+    this.#closed = true;
+    this.#end();
+  }
+
+  #end(): void {
+    for (const channel of [this.#plain, this.#gzip]) {
+      channel?.client.close();
+      channel?.connections.cut();
+    }
+  }
+
+  #makeChannel(extra: ClientOptions): Channel {
+    const connections = new OwnConnections(this.#credentials);
+    const options = { ...channelOptions(this.options), ...extra };
+    return { client: new Client(this.#target, connections, options), connections };
   }
 
   #client(options: CallOptions): Client {
     if (options.encoding !== 'gzip') {
-      return this.#plain;
+      return this.#plain.client;
     }
     // grpc-js chooses the encoding by channel, not by call.
-    this.#gzip ??= this.#makeClient({ 'grpc.default_compression_algorithm': GZIP });
-    return this.#gzip;
+    this.#gzip ??= this.#makeChannel({ 'grpc.default_compression_algorithm': GZIP });
+    return this.#gzip.client;
   }
 
   #metadata(options: CallOptions): Metadata {
@@ -202,6 +209,25 @@ class GrpcJsClient implements GrpcClient {
     }
     return metadata;
   }
+}
+
+function channelOptions(options: GrpcClientOptions): ClientOptions {
+  const { receiveBytesMax, reconnectMinMs, reconnectMaxMs, keepalive, tls } = options;
+  return {
+    'grpc.max_receive_message_length': receiveBytesMax ?? CLIENT_RECEIVE_BYTES_MAX_DEFAULT,
+    'grpc.max_send_message_length': -1,
+    'grpc.enable_channelz': 0,
+    // Connections are never shared: ending those of one client ends nobody else's.
+    'grpc.use_local_subchannel_pool': 1,
+    ...(reconnectMinMs !== undefined && { 'grpc.initial_reconnect_backoff_ms': reconnectMinMs }),
+    ...(reconnectMaxMs !== undefined && { 'grpc.max_reconnect_backoff_ms': reconnectMaxMs }),
+    ...(keepalive && {
+      'grpc.keepalive_time_ms': keepalive.timeMs,
+      'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
+      'grpc.keepalive_permit_without_calls': 1,
+    }),
+    ...(tls?.serverName !== undefined && { 'grpc.ssl_target_name_override': tls.serverName }),
+  };
 }
 
 function makeCredentials(
@@ -297,29 +323,4 @@ async function* readMessages(
       call.cancel();
     }
   }
-}
-
-async function writeMessages(call: RequestSink, requests: MessageSource): Promise<void> {
-  for await (const request of requests) {
-    if (call.destroyed) {
-      return;
-    }
-    if (!call.write(asBuffer(request))) {
-      await writable(call);
-    }
-  }
-  call.end();
-}
-
-/** Resolves when the call takes more, or never will. */
-function writable(call: RequestSink): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.removeListener('drain', done);
-      call.removeListener('close', done);
-      resolve();
-    };
-    call.once('drain', done);
-    call.once('close', done);
-  });
 }

@@ -251,12 +251,17 @@ class GrpcJsServer implements GrpcServer, CallHost {
 
 function carrierOptions(options: GrpcServerOptions): Record<string, number> {
   const { concurrentStreamsMax = 0, connectionAgeMaxMs = 0, connectionAgeGraceMs = 0 } = options;
+  const { keepalive } = options;
   return {
     ...(concurrentStreamsMax > 0 ? { 'grpc.max_concurrent_streams': concurrentStreamsMax } : {}),
     ...(connectionAgeMaxMs > 0 ? { 'grpc.max_connection_age_ms': connectionAgeMaxMs } : {}),
     ...(connectionAgeGraceMs > 0
       ? { 'grpc.max_connection_age_grace_ms': connectionAgeGraceMs }
       : {}),
+    ...(keepalive && {
+      'grpc.keepalive_time_ms': keepalive.timeMs,
+      'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
+    }),
   };
 }
 
