@@ -187,7 +187,12 @@ export default defineConfig(
   },
   {
     files: SIMULATED,
-    ignores: ['**/*.spec.ts', 'apps/kv-node/src/node/node-clock.ts', ...REAL_TRANSPORT],
+    ignores: [
+      '**/*.spec.ts',
+      '**/testing/**',
+      'apps/kv-node/src/node/node-clock.ts',
+      ...REAL_TRANSPORT,
+    ],
     rules: {
       'no-restricted-globals': [
         'error',

@@ -16,6 +16,7 @@ import {
   type ReceivedMetadata,
 } from '@flotilla/grpc';
 import {
+  FrameQueue,
   helloMetadata,
   peerPath,
   readHello,
@@ -35,7 +36,6 @@ import {
 import { peerV1 } from '@flotilla/proto';
 import {
   decodeFrame,
-  encodeFrame,
   type Message,
   type PassedAnswer,
   type PassedCall,
@@ -46,10 +46,10 @@ import { type SimNetwork } from './sim-network.js';
 import { type SimProcess } from './sim-process.js';
 
 const RECONNECT_MIN_MS = 50;
-const RECONNECT_MAX_MS = 1_000;
-const CONNECT_TIMEOUT_MS = 5_000;
+const RECONNECT_MAX_MS = 500;
+const CONNECT_TIMEOUT_MS = 1_500;
 /** A connection whose way is cut in one direction ends after this. */
-const KEEPALIVE_MS = 3_000;
+const KEEPALIVE_MS = 2_000;
 const KEEPALIVE_LOOK_MS = 500;
 
 export interface TransportParts {
@@ -282,7 +282,6 @@ export class SimListener implements PeerListener {
 }
 
 class SimWay implements PeerWay {
-  idleTicks = 0;
   endedAtMs = Infinity;
   readonly client = {
     unary: (path: string, request: Uint8Array, options: CallOptions = {}) =>
@@ -295,13 +294,8 @@ class SimWay implements PeerWay {
   private attempts = 0;
   private attempt = 0;
   private closed = false;
-  private flushDue = false;
-  private messages: { group: number; message: Message }[] = [];
-  private quiesced: { group: number; term: number; index: number }[] = [];
-  private calls: PassedCall[] = [];
-  private answers: PassedAnswer[] = [];
-  private heartbeat: { sequence: number; draining: boolean } | undefined;
-  private sequence = 0;
+  private writer = new AbortController();
+  private readonly queue: FrameQueue;
 
   constructor(
     private readonly parts: TransportParts,
@@ -311,6 +305,7 @@ class SimWay implements PeerWay {
     private readonly events: LinkEvents,
     private readonly counters: LinkCounters,
   ) {
+    this.queue = new FrameQueue(options.queueBytesMax, options.defer, counters);
     parts.process.schedule(0, () => this.connect());
   }
 
@@ -335,39 +330,25 @@ class SimWay implements PeerWay {
   }
 
   send(group: number, message: Message): void {
-    if (!this.isOpen) {
-      this.counters.dropped++;
-      this.events.dropped(this.node, group);
-      return;
-    }
-    this.messages.push({ group, message });
-    this.flushSoon();
+    if (!this.queue.message(group, message)) this.events.dropped(this.node, group);
   }
 
   pass(call: PassedCall): boolean {
-    if (!this.isOpen) return false;
-    this.calls.push(call);
-    this.flushSoon();
-    return true;
+    return this.queue.call(call);
   }
 
   answer(answer: PassedAnswer): boolean {
-    if (!this.isOpen) return false;
-    this.answers.push(answer);
-    this.flushSoon();
-    return true;
+    return this.queue.answer(answer);
   }
 
   quiesce(group: number, term: number, index: number): void {
-    if (!this.isOpen) return;
-    this.quiesced.push({ group, term, index });
-    this.flushSoon();
+    this.queue.quiesce(group, term, index);
   }
 
-  beat(draining: boolean): void {
-    if (!this.isOpen) return;
-    this.heartbeat = { sequence: ++this.sequence, draining };
-    this.flushSoon();
+  beatAfter(ticks: number, draining: boolean): void {
+    if (++this.queue.idleTicks < ticks) return;
+    this.queue.idleTicks = 0;
+    this.queue.beat(draining);
   }
 
   async close(): Promise<void> {
@@ -385,7 +366,7 @@ class SimWay implements PeerWay {
     this.parts.process.enter(() => {
       if (this.connection !== connection) return;
       this.connection = undefined;
-      this.forget();
+      this.ended();
       this.events.closed(this.node);
       this.connectLater();
     });
@@ -401,7 +382,7 @@ class SimWay implements PeerWay {
   private drop(): void {
     const { connection } = this;
     this.connection = undefined;
-    this.forget();
+    this.ended();
     connection?.end('way', false);
     if (connection) this.events.closed(this.node);
   }
@@ -461,6 +442,9 @@ class SimWay implements PeerWay {
     }
     if (!made.isOpen) return this.connectLater();
     this.connection = made;
+    this.writer = new AbortController();
+    this.queue.begin();
+    void this.write(made, this.writer.signal);
     this.attempts = 0;
     this.counters.reconnects++;
     this.events.opened(this.node);
@@ -481,31 +465,18 @@ class SimWay implements PeerWay {
     this.parts.process.schedule(pauseMs, () => this.connect());
   }
 
-  private flushSoon(): void {
-    if (this.flushDue) return;
-    this.flushDue = true;
-    this.parts.process.schedule(0, () => this.flush());
+  /** Frames leave as they come: a simulated connection takes everything. */
+  private async write(connection: Connection, signal: AbortSignal): Promise<void> {
+    for await (const frame of this.queue.outgoing(signal)) {
+      this.counters.framesOut++;
+      this.counters.bytesOut += frame.length;
+      connection.carryFrame(frame);
+    }
   }
 
-  private flush(): void {
-    this.flushDue = false;
-    const { connection, messages, quiesced: quiesce, calls, answers, heartbeat } = this;
-    if (!connection) return;
-    this.forget();
-    const frame = encodeFrame({ messages, heartbeat, quiesce, calls, answers });
-    this.idleTicks = 0;
-    this.counters.framesOut++;
-    this.counters.messagesOut += messages.length;
-    this.counters.bytesOut += frame.length;
-    connection.carryFrame(frame);
-  }
-
-  private forget(): void {
-    this.messages = [];
-    this.quiesced = [];
-    this.calls = [];
-    this.answers = [];
-    this.heartbeat = undefined;
+  private ended(): void {
+    this.writer.abort();
+    this.queue.end();
   }
 
   private unary(path: string, request: Uint8Array, options: CallOptions): Promise<Buffer> {

@@ -7,6 +7,7 @@ export { kvNodeSchema, type KvNodeConfig } from './config/kv-node-config.js';
 export { drawUuid, sleepOn, type Cancel, type NodeClock } from './node/node-clock.js';
 export { type NodeIdentity } from './node/node-identity.js';
 export { NodeCore, type NodeCoreParts } from './node-core.js';
+export { FrameQueue } from './peers/frame-queue.js';
 export {
   helloMetadata,
   readHello,

@@ -1,21 +1,21 @@
 /**
- * The way to one other node: a stream of frames that is made again whenever it breaks.
+ * The way to one other node: a connection and a stream of frames on it, made again whenever they
+ * break or fall silent.
  *
- *   connecting --accepted--> open --ended, broken--> waiting --a while later--> connecting
- *        \--refused: the same, and whoever watches is told why
+ *   connecting --accepted--> open --ended, broken, silent--> waiting --a while later--> connecting
+ *        \--refused, too slow: the same; whoever watches is told of a refusal
  *
- * In: messages, gathered until the turn of the loop ends. Out: frames, one a turn. While there is no
- * connection, and when more waits than the bound allows, messages are dropped: the protocol repeats
- * what matters.
+ * In: what the queue of frames takes. Out: frames on the stream. A connection whose pings are not
+ * answered is given up, with everything on it: no attempt ever uses that of the one before.
  */
-import { createGrpcJsClient, type ClientTlsOptions, type GrpcClient } from '@flotilla/grpc';
 import {
-  encodeFrame,
-  messageFrameBytes,
-  type Message,
-  type PassedAnswer,
-  type PassedCall,
-} from '@flotilla/raft';
+  createGrpcJsClient,
+  type ClientTlsOptions,
+  type GrpcClient,
+  type ReceivedMetadata,
+} from '@flotilla/grpc';
+import { type Message, type PassedAnswer, type PassedCall } from '@flotilla/raft';
+import { FrameQueue, type FrameCounters } from './frame-queue.js';
 import {
   helloMetadata,
   readHello,
@@ -25,18 +25,15 @@ import {
   type PeerIdentity,
   type Refusal,
 } from './hello.js';
-import { PEER_RECEIVE_BYTES_MAX, peerPath } from './peer-server.js';
+import { PEER_KEEPALIVE, PEER_RECEIVE_BYTES_MAX, peerPath } from './peer-server.js';
 
-/** A frame is cut when it is larger than this; a single message may be larger. */
-export const FRAME_BYTES_MAX = 4 * 1024 * 1024;
 /** What may wait for a node unless the settings say otherwise. */
 export const SEND_QUEUE_BYTES_MAX = 64 * 1024 * 1024;
-/** What a passed call takes in a frame besides its bytes, at most. */
-const PASSED_OVERHEAD_BYTES = 128;
 const RECONNECT_MIN_MS = 50;
-const RECONNECT_MAX_MS = 1_000;
-/** How long one attempt to connect may take. */
-const CONNECT_TIMEOUT_MS = 5_000;
+/** With the time of an attempt, what a path that works again may stay unused: 2 s. */
+const RECONNECT_MAX_MS = 500;
+/** How long one attempt may take until the other side has accepted. */
+const CONNECT_TIMEOUT_MS = 1_500;
 
 export interface LinkEvents {
   opened(node: number): void;
@@ -56,38 +53,18 @@ export interface LinkOptions {
   readonly defer: (task: () => void) => void;
 }
 
-interface Waiting {
-  readonly group: number;
-  readonly message: Message;
-}
-
-export interface LinkCounters {
-  framesOut: number;
-  messagesOut: number;
-  bytesOut: number;
-  dropped: number;
+export interface LinkCounters extends FrameCounters {
   reconnects: number;
 }
 
 export class PeerLink {
   readonly client: GrpcClient;
-  private gathered: Waiting[] = [];
-  private gatheredBytes = 0;
-  private quiesced: { group: number; term: number; index: number }[] = [];
-  private calls: PassedCall[] = [];
-  private answers: PassedAnswer[] = [];
-  private frames: Uint8Array[] = [];
-  private queuedBytes = 0;
-  private heartbeat: { sequence: number; draining: boolean } | undefined;
-  private sequence = 0;
-  private flushDue = false;
-  private wakeWriter: (() => void) | undefined;
-  private open = false;
+  private readonly queue: FrameQueue;
   private attempts = 0;
+  /** Ends the attempt that is made now, or the stream it has led to. */
+  private attempt = new AbortController();
   private readonly stop = new AbortController();
   private readonly running: Promise<void>;
-  /** Ticks since anything was sent. */
-  idleTicks = 0;
 
   constructor(
     private readonly options: LinkOptions,
@@ -100,8 +77,10 @@ export class PeerLink {
       receiveBytesMax: PEER_RECEIVE_BYTES_MAX,
       reconnectMinMs: RECONNECT_MIN_MS,
       reconnectMaxMs: RECONNECT_MAX_MS,
+      keepalive: PEER_KEEPALIVE,
       ...(options.tls && { tls: options.tls }),
     });
+    this.queue = new FrameQueue(options.queueBytesMax, options.defer, counters);
     this.running = this.run();
   }
 
@@ -114,99 +93,48 @@ export class PeerLink {
   }
 
   get isOpen(): boolean {
-    return this.open;
+    return this.queue.isOpen;
   }
 
   send(group: number, message: Message): void {
-    const bytes = messageFrameBytes(message);
-    if (!this.hasRoomFor(bytes)) {
-      this.counters.dropped++;
-      this.events.dropped(this.node, group);
-      return;
-    }
-    this.gathered.push({ group, message });
-    this.joinFrame(bytes);
+    if (!this.queue.message(group, message)) this.events.dropped(this.node, group);
   }
 
-  /** False when it cannot leave: there is no connection, or too much waits already. */
+  /** False when it cannot leave: there is no stream, or too much waits already. */
   pass(call: PassedCall): boolean {
-    const bytes = call.request.length + PASSED_OVERHEAD_BYTES;
-    if (!this.hasRoomFor(bytes)) return false;
-    this.calls.push(call);
-    this.joinFrame(bytes);
-    return true;
+    return this.queue.call(call);
   }
 
   answer(answer: PassedAnswer): boolean {
-    const bytes = answer.answer.length + PASSED_OVERHEAD_BYTES;
-    if (!this.hasRoomFor(bytes)) return false;
-    this.answers.push(answer);
-    this.joinFrame(bytes);
-    return true;
+    return this.queue.answer(answer);
   }
 
+  /** Dropped if it cannot leave: a follower that was not told wakes the group. */
   quiesce(group: number, term: number, index: number): void {
-    if (!this.open) return;
-    this.quiesced.push({ group, term, index });
-    this.flushSoon();
+    this.queue.quiesce(group, term, index);
   }
 
-  beat(draining: boolean): void {
-    if (!this.open) return;
-    this.heartbeat = { sequence: ++this.sequence, draining };
-    this.flushSoon();
+  /** Says that this node lives if nothing else was sent for so many ticks; called every tick. */
+  beatAfter(ticks: number, draining: boolean): void {
+    if (++this.queue.idleTicks < ticks) return;
+    this.queue.idleTicks = 0;
+    this.queue.beat(draining);
   }
 
   /** Idempotent. */
   async close(): Promise<void> {
     this.stop.abort();
-    this.wakeWriter?.();
+    this.attempt.abort();
     this.client.close();
     await this.running;
-  }
-
-  private hasRoomFor(bytes: number): boolean {
-    const waiting = this.queuedBytes + this.gatheredBytes;
-    return this.open && waiting + bytes <= this.options.queueBytesMax;
-  }
-
-  private joinFrame(bytes: number): void {
-    this.gatheredBytes += bytes;
-    if (this.gatheredBytes > FRAME_BYTES_MAX) this.flush();
-    else this.flushSoon();
-  }
-
-  private flushSoon(): void {
-    if (this.flushDue) return;
-    this.flushDue = true;
-    this.options.defer(() => this.flush());
-  }
-
-  private flush(): void {
-    this.flushDue = false;
-    const { gathered, heartbeat, quiesced, calls, answers } = this;
-    const isEmpty = gathered.length + quiesced.length + calls.length + answers.length === 0;
-    if (isEmpty && !heartbeat) return;
-    this.gathered = [];
-    this.gatheredBytes = 0;
-    this.heartbeat = undefined;
-    this.quiesced = [];
-    this.calls = [];
-    this.answers = [];
-    if (!this.open) return;
-    const frame = encodeFrame({ messages: gathered, heartbeat, quiesce: quiesced, calls, answers });
-    this.frames.push(frame);
-    this.queuedBytes += frame.length;
-    this.counters.messagesOut += gathered.length;
-    this.idleTicks = 0;
-    this.wakeWriter?.();
   }
 
   private async run(): Promise<void> {
     const { signal } = this.stop;
     while (!signal.aborted) {
+      this.attempt = new AbortController();
       try {
-        await this.connect(signal);
+        await this.connect(this.attempt);
       } catch (error) {
         this.noteRefusal(error);
       }
@@ -222,63 +150,56 @@ export class PeerLink {
     else if (error instanceof RefusedError) this.events.refused(this.node, error.refusal, 'us');
   }
 
-  private async connect(signal: AbortSignal): Promise<void> {
-    await this.client.waitForReady(CONNECT_TIMEOUT_MS);
-    if (signal.aborted) return;
-    let refusal: Refusal | undefined;
-    const answers = this.client.bidi(peerPath('Connect'), this.outgoing(signal), {
-      metadata: helloMetadata(this.own, this.node),
-      signal,
-      onHeaders: (headers) => {
-        const hello = readHello(headers);
-        if (hello?.nodeId === this.node) refusal = whyRefused(hello, this.own, this.directory);
-        else if (hello) {
-          const reason = `${this.address} is node ${hello.nodeId}, not node ${this.node}`;
-          refusal = { kind: 'target', reason };
-        }
-      },
-    });
-    const accepted = answers[Symbol.asyncIterator]();
-    const first = await accepted.next();
-    if (refusal) throw new RefusedError(refusal);
-    if (first.done) return;
-    this.open = true;
-    this.attempts = 0;
-    this.counters.reconnects++;
-    this.events.opened(this.node);
-    // Nothing more is said on this side; it ends when the connection does.
-    while (!(await accepted.next()).done);
-  }
-
-  /** Frames as the connection takes them; nothing before the other side has accepted. */
-  private async *outgoing(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    while (!signal.aborted) {
-      const frame = this.frames.shift();
-      if (frame) {
-        this.queuedBytes -= frame.length;
-        this.counters.framesOut++;
-        this.counters.bytesOut += frame.length;
-        yield frame;
-        continue;
-      }
-      await new Promise<void>((resolve) => {
-        this.wakeWriter = resolve;
+  private async connect(attempt: AbortController): Promise<void> {
+    const { signal } = attempt;
+    const slow = setTimeout(() => attempt.abort(), CONNECT_TIMEOUT_MS);
+    try {
+      await this.client.waitForReady(CONNECT_TIMEOUT_MS);
+      if (signal.aborted) return;
+      let refusal: Refusal | undefined;
+      const answers = this.client.bidi(peerPath('Connect'), this.queue.outgoing(signal), {
+        metadata: helloMetadata(this.own, this.node),
+        signal,
+        onHeaders: (headers) => {
+          refusal = this.whyNotThis(headers);
+        },
       });
-      this.wakeWriter = undefined;
+      const accepted = answers[Symbol.asyncIterator]();
+      const first = await accepted.next();
+      if (refusal) throw new RefusedError(refusal);
+      if (first.done || signal.aborted) return;
+      clearTimeout(slow);
+      this.opened();
+      // Nothing more is said on this side; it ends when the connection does.
+      while (!(await accepted.next()).done);
+    } finally {
+      clearTimeout(slow);
     }
   }
 
+  /** Whether the one who answers is the one that is meant. */
+  private whyNotThis(headers: ReceivedMetadata): Refusal | undefined {
+    const hello = readHello(headers);
+    if (hello?.nodeId === this.node) return whyRefused(hello, this.own, this.directory);
+    if (!hello) return undefined;
+    const reason = `${this.address} is node ${hello.nodeId}, not node ${this.node}`;
+    return { kind: 'target', reason };
+  }
+
+  private opened(): void {
+    this.queue.begin();
+    this.attempts = 0;
+    this.counters.reconnects++;
+    this.events.opened(this.node);
+  }
+
+  /** Ends what is left of an attempt: its writer, what waited for it, the connection. */
   private ended(): void {
-    this.frames = [];
-    this.queuedBytes = 0;
-    this.gathered = [];
-    this.gatheredBytes = 0;
-    this.quiesced = [];
-    this.calls = [];
-    this.answers = [];
-    if (!this.open) return;
-    this.open = false;
-    this.events.closed(this.node);
+    const wasOpen = this.queue.isOpen;
+    this.attempt.abort();
+    this.queue.end();
+    this.client.reset();
+    if (wasOpen) this.events.closed(this.node);
   }
 
   private pause(signal: AbortSignal): Promise<void> {

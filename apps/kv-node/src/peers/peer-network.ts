@@ -166,10 +166,7 @@ export class PeerNetwork implements PeerSender, PeerCalls {
   tick(nowMs: number): void {
     this.passed.expire(nowMs);
     for (const [node, peer] of this.peers) {
-      if (++peer.link.idleTicks >= this.options.heartbeatTicks) {
-        peer.link.idleTicks = 0;
-        peer.link.beat(this.draining);
-      }
+      peer.link.beatAfter(this.options.heartbeatTicks, this.draining);
       if (peer.alive) peer.aliveTicks++;
       if (++peer.silentTicks === this.options.silentTicks) {
         // Also told of a node that never came up: nobody should count on it.

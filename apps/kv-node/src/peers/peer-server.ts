@@ -31,6 +31,16 @@ export const peerPath = (method: string): string => `/${PEER_SERVICE}/${method}`
 /** A frame, or a forwarded call with the largest transaction in it. */
 export const PEER_RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
 
+/**
+ * A connection on which pings are not answered is given up, whichever direction is dead: both ends
+ * ask. A second and a half is far more than a round trip between any two places. The end that
+ * connected knows first, after 2 s at most, so that its calls fail as those of a node that is away.
+ */
+export const PEER_KEEPALIVE = { timeMs: 500, timeoutMs: 1_500 };
+const SERVER_KEEPALIVE = { timeMs: 500, timeoutMs: 2_000 };
+/** A node that asks more often than any of ours is sent away. */
+const PEER_PING_MS_MIN = PEER_KEEPALIVE.timeMs / 2;
+
 /** Who answers what other nodes ask. */
 export interface PeerHandlers {
   frame(from: number, frame: PeerFrame): void;
@@ -56,7 +66,12 @@ export class PeerServer {
     private readonly handlers: PeerHandlers,
     logger: GrpcLogger,
   ) {
-    this.server = createGrpcJsServer({ logger, receiveBytesMax: PEER_RECEIVE_BYTES_MAX });
+    this.server = createGrpcJsServer({
+      logger,
+      receiveBytesMax: PEER_RECEIVE_BYTES_MAX,
+      keepalive: SERVER_KEEPALIVE,
+      keepaliveMinTimeMs: PEER_PING_MS_MIN,
+    });
     this.register();
   }
 

@@ -14,16 +14,14 @@ import { PeerServer, type PeerHandlers } from './peer-server.js';
 export interface PeerWay {
   readonly address: string;
   readonly isOpen: boolean;
-  /** Ticks since anything was sent. */
-  idleTicks: number;
   readonly client: Pick<GrpcClient, 'unary' | 'serverStream'>;
   send(group: number, message: Message): void;
   /** False when it cannot leave. */
   pass(call: PassedCall): boolean;
   answer(answer: PassedAnswer): boolean;
   quiesce(group: number, term: number, index: number): void;
-  /** Says that this node lives. */
-  beat(draining: boolean): void;
+  /** Says that this node lives if nothing else was sent for so many ticks; called every tick. */
+  beatAfter(ticks: number, draining: boolean): void;
   close(): Promise<void>;
 }
 

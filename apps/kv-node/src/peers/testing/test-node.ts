@@ -1,0 +1,147 @@
+/**
+ * A node's peer network and server on real sockets, with nothing behind them: frames are kept to be
+ * looked at, and each passed call is answered with its own bytes.
+ */
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { MessageType, type Message, type PeerFrame } from '@flotilla/raft';
+import { type KnownNode, type PeerIdentity, type Refusal } from '../hello.js';
+import { GRPC_TRANSPORT } from '../peer-transport.js';
+import { PeerNetwork } from '../peer-network.js';
+import { PeerServer, type PeerHandlers } from '../peer-server.js';
+
+export const quiet = { error: () => undefined, warn: () => undefined, info: () => undefined };
+const unused = () => Promise.reject(new Error('not asked for here'));
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export function message(to: number, from: number, index = 1, bytes = 10): Message {
+  return {
+    type: MessageType.App,
+    to,
+    from,
+    term: 1,
+    logTerm: 1,
+    index,
+    entries: [{ term: 1, index: index + 1, type: 0, data: Buffer.alloc(bytes, 'x') }],
+    commit: 0,
+    vote: 0,
+    snapshot: undefined,
+    reject: false,
+    rejectHint: 0,
+    context: undefined,
+    responses: [],
+  };
+}
+
+export class TestNode {
+  readonly known = new Map<number, KnownNode>();
+  readonly frames: { from: number; frame: PeerFrame }[] = [];
+  readonly events: string[] = [];
+  readonly refusals: { node: number; refusal: Refusal; by: string }[] = [];
+  readonly dropped: number[] = [];
+  readonly own: PeerIdentity;
+  readonly network: PeerNetwork;
+  server: PeerServer;
+  private ticker: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly id: number,
+    readonly port: number,
+    fields: Partial<PeerIdentity> = {},
+    queueBytesMax = 0,
+  ) {
+    const identity = `identity-${id}`;
+    this.own = {
+      clusterName: 'c',
+      clusterId: '',
+      nodeId: id,
+      identity,
+      joined: false,
+      ...fields,
+    };
+    this.network = new PeerNetwork(
+      this.own,
+      this.directory(),
+      {
+        transport: GRPC_TRANSPORT,
+        tls: undefined,
+        queueBytesMax,
+        heartbeatTicks: 4,
+        silentTicks: 40,
+        random: Math.random,
+        defer: (task) => void setImmediate(task),
+      },
+      {
+        up: (node) => this.events.push(`up ${node}`),
+        down: (node, cause) => this.events.push(`down ${node} ${cause}`),
+        refused: (node, refusal, by) => this.refusals.push({ node, refusal, by }),
+        dropped: (_node, group) => this.dropped.push(group),
+        hasInbound: (node) => this.server.isOpenFrom(node),
+      },
+    );
+    this.server = this.makeServer();
+  }
+
+  makeServer(): PeerServer {
+    const handlers: PeerHandlers = {
+      frame: (from, frame) => {
+        this.network.heard(from, frame.heartbeat?.draining);
+        this.frames.push({ from, frame });
+        for (const answer of frame.answers) this.network.answered(from, answer);
+        for (const { id, request } of frame.calls) {
+          const answer = { index: 7, code: 0, message: '', notExecuted: false };
+          this.network.answer(from, { id, answer: request, ...answer });
+        }
+      },
+      inbound: (from, isOpen) => this.network.inbound(from, isOpen),
+      readSnapshot: () => {
+        throw new Error('not asked for here');
+      },
+      callStream: unused,
+      awaitCatalog: unused,
+      refused: () => undefined,
+    };
+    return new PeerServer(this.own, this.directory(), handlers, quiet);
+  }
+
+  async start(): Promise<void> {
+    await this.server.listen(`127.0.0.1:${this.port}`, undefined);
+    this.network.refresh();
+    this.ticker = setInterval(() => this.network.tick(performance.now()), 50);
+  }
+
+  get messages(): Message[] {
+    return this.frames.flatMap(({ frame }) => frame.messages.map((each) => each.message));
+  }
+
+  /** Sends a message; false if it was dropped. */
+  send(to: number): boolean {
+    const { dropped } = this.network.counters;
+    this.network.send(7, message(to, this.id));
+    return this.network.counters.dropped === dropped;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.ticker);
+    await Promise.all([this.network.close(), this.server.close(0)]);
+  }
+
+  private directory() {
+    return { find: (id: number) => this.known.get(id), others: () => this.known.keys() };
+  }
+}
+
+/** Makes two nodes known to each other. */
+export function introduce(a: TestNode, b: TestNode): void {
+  const rest = { identity: '', removed: false, joining: false };
+  a.known.set(b.id, { address: `127.0.0.1:${b.port}`, ...rest });
+  b.known.set(a.id, { address: `127.0.0.1:${a.port}`, ...rest });
+}
