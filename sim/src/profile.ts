@@ -64,9 +64,9 @@ export function drawProfile(random: SimRandom): Profile {
   return {
     nodes: pick(3, 3, 3, 5, 4),
     tables: pick(1, 1, 2, 4),
-    clients: pick(2, 4, 8),
-    thinkMaxMs: pick(20, 100, 400),
-    faultEveryMs: pick(300, 1_000, 3_000),
+    clients: pick(3, 6, 12),
+    thinkMaxMs: pick(5, 20, 100),
+    faultEveryMs: pick(500, 1_500, 4_000),
     faults: drawn,
     network: {
       latencyMinMs: 0.1,
