@@ -21,6 +21,11 @@ const BOUNDARIES = [
     bannedExternalImports: ['@nestjs/*', '@grpc/*', '@willsoto/*'],
   },
   {
+    sourceTag: 'scope:linearizability',
+    onlyDependOnLibsWithTags: ['scope:linearizability'],
+    bannedExternalImports: ['@nestjs/*', '@grpc/*', '@willsoto/*'],
+  },
+  {
     sourceTag: 'scope:proto',
     onlyDependOnLibsWithTags: ['scope:proto'],
     bannedExternalImports: ['@nestjs/*', '@grpc/*'],
@@ -62,7 +67,12 @@ const BOUNDARIES = [
   },
   {
     sourceTag: 'scope:e2e',
-    onlyDependOnLibsWithTags: ['scope:client', 'scope:grpc', 'scope:proto'],
+    onlyDependOnLibsWithTags: [
+      'scope:client',
+      'scope:grpc',
+      'scope:linearizability',
+      'scope:proto',
+    ],
   },
 ];
 
@@ -70,6 +80,8 @@ const PURE_CORES = [
   'libs/raft/src/core/**/*.ts',
   'libs/mvcc/src/table/**/*.ts',
   'libs/raft/src/host/**/*.ts',
+  'libs/linearizability/src/checker/**/*.ts',
+  'libs/linearizability/src/models/**/*.ts',
 ];
 
 const PURE_MESSAGE = 'a pure core has no IO, clock, timer, promise or random source: use a port';

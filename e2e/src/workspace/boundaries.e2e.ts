@@ -11,6 +11,7 @@ const CORE = 'libs/raft/src/core/errors.ts';
 const TABLE = 'libs/mvcc/src/table/table-error.ts';
 const GRPC = 'libs/grpc/src/errors.ts';
 const PLATFORM = 'libs/platform/src/platform-error.ts';
+const CHECKER = 'libs/linearizability/src/checker/operation.ts';
 const NODE = 'apps/kv-node/src/version.ts';
 
 const BOUNDARY = '@nx/enforce-module-boundaries';
@@ -22,6 +23,13 @@ const PLANTED: readonly (readonly [string, string, string, string])[] = [
   ['the version store imports gRPC', TABLE, "export * from '@flotilla/grpc';", BOUNDARY],
   ['the transport imports a product', GRPC, "export * from '@flotilla/proto';", BOUNDARY],
   ['the transport imports Nest', GRPC, "export * from '@nestjs/common';", BOUNDARY],
+  ['the checker imports what it checks', CHECKER, "export * from '@flotilla/mvcc';", BOUNDARY],
+  [
+    'a node imports a library for tests',
+    NODE,
+    "export * from '@flotilla/linearizability';",
+    BOUNDARY,
+  ],
   ['the platform imports consensus', PLATFORM, "export * from '@flotilla/raft';", BOUNDARY],
   [
     'a node imports the command line tool',
@@ -37,6 +45,12 @@ const PLANTED: readonly (readonly [string, string, string, string])[] = [
   ],
   ['a core reads a file', CORE, "export * from 'node:fs';", 'no-restricted-imports'],
   ['a core reads the clock', CORE, 'export const now = Date.now();', 'no-restricted-properties'],
+  [
+    'the checker reads the clock',
+    CHECKER,
+    'export const t = Date.now();',
+    'no-restricted-properties',
+  ],
   ['a core draws lots', TABLE, 'export const x = Math.random();', 'no-restricted-properties'],
   ['a core sets a timer', CORE, 'setTimeout(() => undefined, 1);', 'no-restricted-globals'],
   ['a core waits', TABLE, 'export async function f() { return 1; }', 'no-restricted-syntax'],
