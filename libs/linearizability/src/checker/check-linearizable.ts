@@ -10,6 +10,7 @@
  */
 import { type Configuration, Visited, withReturned, withUnknown } from './configuration.js';
 import { EventList } from './event-list.js';
+import { LostIndex } from './lost-index.js';
 import { type CheckOptions, type CheckResult, type Model, type Operation } from './operation.js';
 
 export const STEPS_MAX_DEFAULT = 50_000_000;
@@ -54,8 +55,7 @@ class Search<S, I, O> {
   private readonly configurationsMax: number;
   /** Number of each operation that returned, by the order of returns. */
   private readonly idOf: Int32Array;
-  /** Of those of unknown outcome, by the order of calls: the last one before that does the same. */
-  private readonly twins: readonly (number | undefined)[];
+  private readonly lost: LostIndex<S, I, O>;
   private steps = 0;
   private top: Frame<S>;
   private best: { readonly frame: Frame<S>; readonly variant: Variant<S> };
@@ -71,7 +71,7 @@ class Search<S, I, O> {
     this.configurationsMax = options.configurationsMax ?? CONFIGURATIONS_MAX_DEFAULT;
     this.idOf = new Int32Array(operations.length);
     this.events.returned.forEach((operation, id) => (this.idOf[operation] = id));
-    this.twins = this.findTwins();
+    this.lost = new LostIndex(model, operations, this.events.unknown);
     const first = { configuration: { front: 0, ahead: [], used: [], state: model.init() } };
     this.top = { placed: 0, variants: [first], at: 0, node: this.events.first() };
     this.best = { frame: this.top, variant: first };
@@ -122,14 +122,16 @@ class Search<S, I, O> {
 
   /** All that come from one variant by one more operation of unknown outcome, called before `limit`. */
   private addVariants(before: Variant<S>, limit: number): void {
-    const { used } = before.configuration;
-    for (const [id, operation] of this.events.unknown.entries()) {
-      if (this.events.callOf(operation) > limit || this.steps >= this.stepsMax) return;
-      const twin = this.twins[id];
+    const { used, state } = before.configuration;
+    for (const { id, operation, twin } of this.lost.candidates(
+      state,
+      before.unknown === undefined,
+    )) {
+      if (this.events.callOf(operation) > limit || this.steps >= this.stepsMax) continue;
       if (used.includes(id) || (twin !== undefined && !used.includes(twin))) continue;
-      const state = this.step(before, operation);
-      if (state === undefined) continue;
-      const configuration = withUnknown(before.configuration, id, state);
+      const next = this.step(before, operation);
+      if (next === undefined) continue;
+      const configuration = withUnknown(before.configuration, id, next);
       if (!this.visited.add(configuration)) continue;
       this.top.variants.push({ configuration, unknown: { operation, before } });
     }
@@ -149,19 +151,6 @@ class Search<S, I, O> {
     this.events.unlift(parent.operation);
     this.top = parent.frame;
     return true;
-  }
-
-  private findTwins(): (number | undefined)[] {
-    const { model, operations, events } = this;
-    const last = new Map<string, number>();
-    return events.unknown.map((operation, id) => {
-      const asked = operations[operation];
-      if (model.likeness === undefined || asked === undefined) return undefined;
-      const key = model.likeness(asked.input, asked.output);
-      const twin = last.get(key);
-      last.set(key, id);
-      return twin;
-    });
   }
 
   private result(verdict: CheckResult<S, I, O>['verdict']): CheckResult<S, I, O> {

@@ -25,14 +25,22 @@ export interface Model<S, I, O> {
   same?(one: S, other: S): boolean;
   /** The same for same states. A good one makes the search fast; none is needed for it to be right. */
   hash?(state: S): string | number;
-  /**
-   * The same only for operations that ask for the same with the same output. Of those of unknown
-   * outcome the earliest is then as good as any like it, which keeps many from multiplying.
-   */
-  likeness?(input: I, output: O): string;
   /** One operation in a few words, for reports. */
   describe?(input: I, output: O): string;
   describeState?(state: S): string;
+  /** None is needed for a verdict to be right; without it many lost answers make it slow. */
+  readonly lost?: LostOperations<S, I, O>;
+}
+
+/** What a model knows of its operations of unknown outcome, so that fewer orders need a look. */
+export interface LostOperations<S, I, O> {
+  /** The same only for operations that are alike: the earliest of them is as good as any. */
+  likeness(input: I, output: O): string;
+  /** Whether nothing shows, after it, if others of unknown outcome came right before it. */
+  isBlind(input: I): boolean;
+  /** What `offers` must give for a state to allow it; undefined if any state may. */
+  needs(input: I): string | undefined;
+  offers(state: S): string;
 }
 
 export type Verdict =

@@ -64,7 +64,12 @@ export const kvModel: Model<KvState, KvInput, KvOutput> = {
   },
   same: (one, other) =>
     one.revision === other.revision && one.value === other.value && one.isExact === other.isExact,
-  likeness: (input, output) => JSON.stringify([input, output]),
+  lost: {
+    likeness: (input, output) => JSON.stringify([input, output]),
+    isBlind: (input) => input.kind === 'put' || input.kind === 'delete',
+    needs: (input) => (input.kind === 'txn-cas' ? show(input.expected) : undefined),
+    offers: (state) => show(state.value),
+  },
   hash: ({ value, revision, isExact }) => `${revision}${isExact ? '=' : '+'}${value ?? '\0'}`,
   describe(input, output) {
     const at = output.revision === undefined ? '' : ` @${output.revision}`;

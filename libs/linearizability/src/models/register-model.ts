@@ -33,7 +33,12 @@ export const registerModel: Model<RegisterValue, RegisterInput, RegisterOutput> 
     if (output.kind === 'differed') return isEqual ? undefined : state;
     return isEqual ? input.value : undefined;
   },
-  likeness: (input, output) => JSON.stringify([input, output]),
+  lost: {
+    likeness: (input, output) => JSON.stringify([input, output]),
+    isBlind: (input) => input.kind === 'write',
+    needs: (input) => (input.kind === 'cas' ? String(input.expected) : undefined),
+    offers: String,
+  },
   hash: (state) => state ?? -1,
   describe(input, output) {
     if (input.kind === 'read') return `read ${output.kind === 'read' ? output.value : '?'}`;

@@ -37,7 +37,12 @@ export const textModel: Model<TextState, TextInput, TextOutput> = {
     return appended(input.kind === 'put' ? EMPTY : state, input.value);
   },
   same: (one, other) => one.hash === other.hash && one.text === other.text,
-  likeness: (input, output) => JSON.stringify([input, output]),
+  lost: {
+    likeness: (input, output) => JSON.stringify([input, output]),
+    isBlind: (input) => input.kind === 'put',
+    needs: () => undefined,
+    offers: (state) => state.text,
+  },
   hash: (state) => state.hash,
   describe: (input, output) =>
     input.kind === 'get'
