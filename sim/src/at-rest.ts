@@ -15,7 +15,10 @@ const PAUSE_MS = 500;
 
 export async function judgeAtRest(sim: Simulation): Promise<void> {
   const progress = await eventually(sim, () => whatIsUndone(sim));
-  if (progress !== undefined) return sim.fail('progress', progress);
+  if (progress !== undefined) {
+    describeGroups(sim);
+    return sim.fail('progress', progress);
+  }
   const client = new SimClient(PROOF_CLIENT, clientWorld(sim), 1);
   for (const table of tablesNow(sim)) {
     for (const node of sim.members()) {
@@ -28,6 +31,32 @@ export async function judgeAtRest(sim: Simulation): Promise<void> {
   const held = await eventually(sim, () => whatIsBehind(sim));
   if (held !== undefined) return sim.fail('replicas', held);
   for (const node of sim.members()) compareStates(sim, node.id);
+}
+
+/** For whoever looks why nothing goes on. */
+function describeGroups(sim: Simulation): void {
+  for (const node of sim.members()) {
+    if (!node.core) continue;
+    const { catalog, tables } = node.core.cluster;
+    for (const { id, state } of catalog.state.nodes.values()) {
+      sim.note(`node ${node.id} sees node ${id}: ${state}`);
+    }
+    for (const { id, name, replicas, movingFrom } of catalog.state.tables.values()) {
+      const group = tables.get(id)?.group;
+      const here = group && {
+        ...group.status(),
+        confState: group.confState(),
+        progress: [...group.progress()],
+      };
+      const row = JSON.stringify({ id, name, replicas, movingFrom });
+      sim.note(`node ${node.id} table ${row}: ${JSON.stringify(here)}`);
+    }
+    const { confState, ...status } = {
+      ...catalog.group.status(),
+      confState: catalog.group.confState(),
+    };
+    sim.note(`node ${node.id} catalog ${JSON.stringify({ ...status, confState })}`);
+  }
 }
 
 /** Asks until there is nothing left to say, or too much time has passed. */
