@@ -21,15 +21,16 @@ describe('the members of a table', () => {
       caughtUp?: boolean;
       preferredLeader?: number;
       gone?: readonly number[];
+      dead?: readonly number[];
     } = {},
   ) => {
-    const { self = 1, caughtUp = true, preferredLeader = 1, gone = [] } = fields;
+    const { self = 1, caughtUp = true, preferredLeader = 1, gone = [], dead = [] } = fields;
     return nextMemberStep({
       self,
       confState,
       wanted,
       preferredLeader,
-      hasCaughtUp: () => caughtUp,
+      hasCaughtUp: (id) => caughtUp && !dead.includes(id),
       mayReturn: (node) => !gone.includes(node),
     });
   };
@@ -62,6 +63,16 @@ describe('the members of a table', () => {
   it('one that left in this term comes back in another, so that nothing old counts for it', () => {
     expect(step(conf([1, 2]), [1, 2, 3], { gone: [3] })).toEqual({ kind: 'renew-term' });
     expect(changesOf(step(conf([1, 2]), [1, 2, 3], { gone: [4] }))).toEqual([[LEARN, 3]]);
+  });
+
+  it('a leader that has to go never waits for a dead node to take over', () => {
+    const members = conf([1, 2, 3, 4]);
+    const wanted = [2, 3, 4];
+    expect(step(members, wanted, { preferredLeader: 2, dead: [2] })).toEqual({
+      kind: 'hand-over',
+      to: 3,
+    });
+    expect(step(members, wanted, { preferredLeader: 2, dead: wanted })).toEqual({ kind: 'wait' });
   });
 
   it('a learner that is not wanted any more goes too', () => {

@@ -40,7 +40,7 @@ export interface MemberFacts {
   readonly confState: ConfState;
   readonly wanted: readonly number[];
   readonly preferredLeader: number;
-  /** Whether a learner holds nearly everything. */
+  /** Whether a member lives and holds nearly everything. */
   hasCaughtUp(node: number): boolean;
   /** Whether a node may become a member in this term. */
   mayReturn(node: number): boolean;
@@ -63,7 +63,8 @@ export function nextMemberStep(facts: MemberFacts): MemberStep {
     return change(ConfChangeType.AddNode, promote, surplus);
   }
   if (promote.length > 0) return change(ConfChangeType.AddNode, promote, []);
-  const heirs = wanted.filter((id) => voters.includes(id));
+  // The preferred one may be dead: leadership offered to it again and again would never leave here.
+  const heirs = wanted.filter((id) => voters.includes(id) && facts.hasCaughtUp(id));
   const preferred = heirs.find((id) => id === facts.preferredLeader) ?? heirs[0];
   return preferred === undefined ? { kind: 'wait' } : { kind: 'hand-over', to: preferred };
 }
