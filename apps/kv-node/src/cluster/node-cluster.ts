@@ -153,6 +153,7 @@ export class NodeCluster {
       const wasTable = id >= FIRST_TABLE_ID && id <= lastId;
       if (wasTable && !state.tablesById.has(id)) this.tables.deleted(id);
     }
+    this.tables.catalogIsCurrent(state.tablesById);
     this.tables.removeLeftovers();
   }
 

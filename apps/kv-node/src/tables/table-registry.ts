@@ -5,6 +5,10 @@
  *   not any more: moved away --> stopped, rows removed, its vote kept
  *                 deleted    --> stopped, rows and log removed
  *
+ * After a restart the catalog here may be older than the replicas: what it does not place on this node
+ * stays until it is known to be up to date (`catalogIsCurrent`), or a replica would lose what it has
+ * acknowledged.
+ *
  * What runs follows the catalog's log, never a timer. A group that could not be started, because the
  * log has too much to write, is started soon after.
  */
@@ -36,6 +40,7 @@ export class TableRegistry {
   private destroying: Promise<void> = Promise.resolve();
   private cancelRetry: Cancel | undefined;
   private stopped = false;
+  private isCurrent = false;
 
   constructor(
     private readonly runtime: NodeRuntime,
@@ -67,7 +72,19 @@ export class TableRegistry {
     if (before && before.id !== now?.id) this.drop(before.id, false);
     if (!now) return;
     if (now.replicas.includes(self) || now.movingFrom.includes(self)) this.start(now);
-    else this.drop(now.id, true);
+    else if (this.isCurrent) this.drop(now.id, true);
+  }
+
+  /**
+   * The catalog here reflects everything that was acknowledged before this process began: replicas
+   * that it does not place here moved away.
+   */
+  catalogIsCurrent(tables: ReadonlyMap<number, TableInfo>): void {
+    this.isCurrent = true;
+    const self = this.runtime.host.nodeId;
+    for (const { id, replicas, movingFrom } of tables.values()) {
+      if (!replicas.includes(self) && !movingFrom.includes(self)) this.drop(id, true);
+    }
   }
 
   /** The table was deleted: nothing of it stays here. */
