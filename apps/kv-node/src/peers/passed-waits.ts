@@ -2,7 +2,8 @@
  * Calls that were passed on to other nodes and not answered yet.
  *
  * In: calls with their deadlines, answers, nodes that are lost, ticks. Out: each call's promise,
- * settled exactly once. Bounded by `PASSED_CALLS_MAX`; deadlines are looked at once a tick.
+ * settled exactly once. Ids begin where chance says: an answer to what this node asked before it
+ * restarted is an answer to nothing it asks now. Bounded by `PASSED_CALLS_MAX`; deadlines are looked at once a tick.
  */
 import { GrpcStatusError, status, toStatusCode } from '@flotilla/grpc';
 import { type PassedAnswer } from '@flotilla/raft';
@@ -10,6 +11,8 @@ import { NOT_EXECUTED } from './not-executed.js';
 
 /** Calls that may wait for other nodes at a time. */
 export const PASSED_CALLS_MAX = 65_536;
+/** Ids begin somewhere below; as many as a process can use follow before they are unsafe. */
+const FIRST_ID_LIMIT = 2 ** 48;
 
 interface Waiting {
   readonly node: number;
@@ -20,7 +23,11 @@ interface Waiting {
 
 export class PassedWaits {
   private readonly waiting = new Map<number, Waiting>();
-  private lastId = 0;
+  private lastId: number;
+
+  constructor(random: () => number) {
+    this.lastId = Math.floor(random() * FIRST_ID_LIMIT);
+  }
 
   /** Sends by `send`, which gets the id of the call and says whether it could leave. */
   ask(node: number, deadlineMs: number, send: (id: number) => boolean): Promise<PassedAnswer> {

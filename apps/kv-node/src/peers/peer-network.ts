@@ -55,7 +55,7 @@ interface PeerState {
 
 export class PeerNetwork implements PeerSender, PeerCalls {
   private readonly peers = new Map<number, PeerState>();
-  private readonly passed = new PassedWaits();
+  private readonly passed: PassedWaits;
   private readonly closing: Promise<void>[] = [];
   private closed = false;
   /** Said in heartbeats: this node is about to stop. */
@@ -73,7 +73,9 @@ export class PeerNetwork implements PeerSender, PeerCalls {
     private readonly directory: PeerDirectory,
     private readonly options: PeerNetworkOptions,
     private readonly events: PeerEvents,
-  ) {}
+  ) {
+    this.passed = new PassedWaits(options.random);
+  }
 
   /** Brings the links in line with the directory. */
   refresh(): void {
