@@ -14,7 +14,10 @@ const PROOF_CLIENT = 0;
 const PAUSE_MS = 500;
 
 export async function judgeAtRest(sim: Simulation): Promise<void> {
-  const progress = await eventually(sim, () => whatIsUndone(sim));
+  const progress = await eventually(sim, async () => {
+    await sim.faults.finishChanges();
+    return whatIsUndone(sim);
+  });
   if (progress !== undefined) {
     describeGroups(sim);
     return sim.fail('progress', progress);
@@ -79,7 +82,7 @@ function whatIsUndone(sim: Simulation): string | undefined {
     const { catalog } = core.cluster;
     if (catalog.group.status().leader === 0) return `node ${id} knows no leader of the catalog`;
     for (const { id: other, state } of catalog.state.nodes.values()) {
-      if (state === 'leaving' || (state === 'joining' && sim.nodes.has(other))) {
+      if (state === 'leaving' || state === 'joining') {
         return `node ${other} is still ${state}, as node ${id} sees it`;
       }
     }

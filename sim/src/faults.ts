@@ -22,6 +22,7 @@ export class Faults {
   count = 0;
   private active = false;
   private tablesMade = 0;
+  private addresses = 0;
   /** A change of the members is under way. */
   private isChanging = false;
 
@@ -204,15 +205,36 @@ export class Faults {
   private async add(replaces: number): Promise<void> {
     const { sim } = this;
     if (replaces === 0 && sim.members().length >= NODES_MAX) return;
-    const at = sim.nodes.size + 1;
-    const raftAddress = `10.0.0.${at}:5012`;
+    const at = ++this.addresses;
+    const raftAddress = `10.0.1.${at}:5012`;
     const wanted = { id: 0, name: `n${at}`, raftAddress, replaces };
     const id = await this.askAnyNode((core) => core.cluster.changes.addNode(wanted));
-    // Whether it was added is not known then; another node of the same address may come later.
-    if (id === undefined || sim.nodes.has(id)) return;
+    // Whether it was added is not known without an id: `finishChanges` looks later.
+    if (id !== undefined) this.startAnnounced(id, raftAddress);
+  }
+
+  private startAnnounced(id: number, address: string): void {
+    const { sim } = this;
+    if (sim.nodes.has(id)) return;
     const known = sim.members().map(({ settings }) => `${settings.id}=${settings.address}`);
-    sim.addNode(id, raftAddress, true, [...known, `${id}=${raftAddress}`].join(',')).start();
+    sim.addNode(id, address, true, [...known, `${id}=${address}`].join(',')).start();
     sim.note(`node ${id} joins`);
+  }
+
+  /** What an operator does who finds a change half done: nodes that were announced are started. */
+  async finishChanges(): Promise<void> {
+    const { sim } = this;
+    const rows = [...(sim.up()[0]?.core?.cluster.catalog.state.nodes.values() ?? [])];
+    for (const { id, raftAddress, state } of rows) {
+      if (state === 'joining') this.startAnnounced(id, raftAddress);
+    }
+    if (this.isChanging) return;
+    for (const { id, state } of rows) {
+      const isLost =
+        sim.nodes.get(id)?.state === 'out' && state !== 'removed' && state !== 'leaving';
+      const isReplaced = rows.some(({ replaces }) => replaces === id);
+      if (isLost && !isReplaced) await this.add(id);
+    }
   }
 
   private async replace(node: SimNode): Promise<void> {

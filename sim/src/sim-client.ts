@@ -67,7 +67,8 @@ export class SimClient {
 
   /** One write and one linearizable read; true when both were answered. */
   async proves(table: string, node: SimNode): Promise<boolean> {
-    const asked = { ...this.draw(), table, node, timeoutMs: TIMEOUT_MAX_MS };
+    const wasStable = this.parts.tables().stable.includes(table);
+    const asked = { ...this.draw(), table, node, wasStable, timeoutMs: TIMEOUT_MAX_MS };
     return (await this.put(asked)) && (await this.range({ ...asked, floors: this.floors() }, true));
   }
 

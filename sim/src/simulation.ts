@@ -64,7 +64,7 @@ export class Simulation {
   phase: 'founding' | 'trouble' | 'calm' = 'founding';
   /** What became of nodes on purpose: they may be told to go. */
   readonly leaving = new Set<number>();
-  private readonly faults: Faults;
+  readonly faults: Faults;
   private readonly hooks: NodeHooks;
 
   constructor(private readonly options: SimulationOptions) {
