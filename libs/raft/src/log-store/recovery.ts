@@ -4,6 +4,7 @@
  * In: the directory's segment files and empty collections. Out: the groups and segments as they
  * were, where to go on writing, and a report. An unfinished last write is cut off and the space
  * behind it made zero again; damage anywhere else ends with an error that says where and what to do.
+ * What was read is not taken to be on disk: the last frame and the directory are written once more.
  * A file is deleted only if the log itself says that it is no longer in use.
  */
 import { join } from 'node:path';
@@ -25,7 +26,7 @@ import {
 import type { GroupDirectory } from './group-directory.js';
 import type { LogTailStart } from './log-tail.js';
 import { Replay } from './replay.js';
-import { extendWithZeros, type Segments } from './segments.js';
+import { extendWithZeros, readFailed, type Segments, writeFully } from './segments.js';
 import { judgeTail, type TailVerdict } from './tail-damage.js';
 import type { RecoveryReport } from './types.js';
 
@@ -59,7 +60,14 @@ export async function recover(input: RecoveryInput): Promise<RecoveryResult> {
     await segments.fileForWriting(1);
     return {
       start: { position: { segment: 1, offset: SEGMENT_HEADER_BYTES }, nextSequence: 1 },
-      report: { segments: 1, frames: 0, entriesScanned: 0, cutBytes: 0, cutAt: undefined },
+      report: {
+        isNew: true,
+        segments: 1,
+        frames: 0,
+        entriesScanned: 0,
+        cutBytes: 0,
+        cutAt: undefined,
+      },
     };
   }
   return new RecoveryScan(input, found, last).run();
@@ -71,6 +79,8 @@ class RecoveryScan {
   private frames = 0;
   private sequence = 0;
   private endOffset = SEGMENT_HEADER_BYTES;
+  /** Where the last intact frame of the segment begins. */
+  private lastFrameOffset = SEGMENT_HEADER_BYTES;
   private cutBytes = 0;
   private cutAt: RecoveryReport['cutAt'];
 
@@ -91,11 +101,11 @@ class RecoveryScan {
       try {
         const size = file.sizeBytes();
         segments.add(segment, size);
-        const bytes = await this.readAll(file, size);
+        const bytes = await this.readAll(segment, file, size);
         this.checkHeader(segment, bytes);
         const verdict = this.scan(segment, bytes, segment === previous + 1);
         if (segment === this.last) {
-          await this.endLast(segment, file, verdict);
+          await this.endLast(segment, file, bytes, verdict);
           keepsOpen = true;
         } else this.endEarlier(segment, verdict);
       } finally {
@@ -114,7 +124,14 @@ class RecoveryScan {
         position: { segment: this.last, offset: this.endOffset },
         nextSequence: this.sequence + 1,
       },
-      report: { segments: segments.count, frames, entriesScanned, cutBytes, cutAt },
+      report: {
+        isNew: false,
+        segments: segments.count,
+        frames,
+        entriesScanned,
+        cutBytes,
+        cutAt,
+      },
     };
   }
 
@@ -127,13 +144,17 @@ class RecoveryScan {
     }
   }
 
-  private async readAll(file: LogFile, size: number): Promise<Uint8Array> {
+  private async readAll(segment: number, file: LogFile, size: number): Promise<Uint8Array> {
     if (this.buffer.length < size) this.buffer = new Uint8Array(size);
     const bytes = this.buffer.subarray(0, size);
     let filled = 0;
     while (filled < size) {
-      const count = await file.read(bytes.subarray(filled), filled);
-      if (count === 0) throw new LogStoreError('io', 'a segment file shrank while it was read');
+      const count = await file.read(bytes.subarray(filled), filled).catch((cause: unknown) => {
+        throw readFailed(this.pathOf(segment), filled, cause);
+      });
+      if (count === 0) {
+        throw new LogStoreError('io', `${this.pathOf(segment)} shrank while it was read`);
+      }
       filled += count;
     }
     return bytes;
@@ -158,6 +179,7 @@ class RecoveryScan {
   private scan(segment: number, bytes: Uint8Array, followsPrevious: boolean): TailVerdict {
     const view = viewOf(bytes);
     let offset = SEGMENT_HEADER_BYTES;
+    this.lastFrameOffset = offset;
     for (;;) {
       const frame = decodeFrameHeader(bytes, view, segment, offset);
       // After dropped segments, and in the oldest one, the first frame says where counting goes on.
@@ -172,6 +194,7 @@ class RecoveryScan {
       if (problem !== undefined) throw this.corrupt(segment, offset, problem);
       this.sequence = frame.sequence;
       this.frames++;
+      this.lastFrameOffset = offset;
       offset += frameBytes(frame);
     }
   }
@@ -185,7 +208,12 @@ class RecoveryScan {
     throw this.corrupt(segment, this.endOffset, `${reason}, and later segments follow`);
   }
 
-  private async endLast(segment: number, file: LogFile, verdict: TailVerdict): Promise<void> {
+  private async endLast(
+    segment: number,
+    file: LogFile,
+    bytes: Uint8Array,
+    verdict: TailVerdict,
+  ): Promise<void> {
     if (verdict.kind === 'damaged') throw this.corrupt(segment, this.endOffset, verdict.reason);
     if (verdict.kind === 'damaged-last' && this.input.damagedLastFrame === 'refuse') {
       throw this.damagedLast(segment, verdict.reason);
@@ -199,10 +227,16 @@ class RecoveryScan {
         await extendWithZeros(file, this.endOffset, verdict.endOffset);
       }
       await extendWithZeros(file, size, this.input.segmentBytesMax);
-      // Also without a cut: what was read may so far be in the page cache only.
+      // The last frame may be in the page cache only, and a kernel that failed to sync it before takes
+      // it for clean: a sync alone would write nothing. All frames before it are on disk.
+      const lastFrame = bytes.subarray(this.lastFrameOffset, this.endOffset);
+      await writeFully(file, lastFrame, this.lastFrameOffset);
       await file.sync();
+      await this.input.files.syncDirectory(this.input.directory);
     } catch (cause) {
-      throw new LogStoreError('io', `cannot tidy up ${this.pathOf(segment)}`, { cause });
+      const path = this.pathOf(segment);
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new LogStoreError('io', `cannot tidy up ${path}: ${reason}`, { cause });
     }
     this.input.segments.useForWriting(segment, file);
   }
@@ -244,8 +278,8 @@ class RecoveryScan {
       `the raft log is damaged: ${this.pathOf(segment)} at byte ${this.endOffset}: ${reason}. A write ` +
         'that was merely interrupted leaves a gap, and there is none, so this one may have been ' +
         'acknowledged. With other replicas: keep the directory, give the node an empty one and let ' +
-        'it rejoin. Alone, and if losing this one write is acceptable: open with damagedLastFrame ' +
-        "'cut'",
+        'it rejoin. Alone, and if losing this one write is acceptable: recover the node, and accept ' +
+        'that loss, which cuts it off',
     );
   }
 }

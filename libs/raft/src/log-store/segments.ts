@@ -36,6 +36,8 @@ export class Segments implements SegmentUse {
   private writeHandle: { readonly sequence: number; readonly file: LogFile } | undefined;
   private prepared: { readonly sequence: number; readonly file: Promise<LogFile> } | undefined;
   readCount = 0;
+  /** Why the next segment could not be made ready ahead; undefined if it could, or is not due. */
+  aheadFailure: string | undefined;
 
   constructor(private readonly options: SegmentsOptions) {}
 
@@ -116,7 +118,7 @@ export class Segments implements SegmentUse {
     const file = this.handleFor(sequence);
     let filled = 0;
     while (filled < bytes.length) {
-      const count = file.readSync(bytes.subarray(filled), position + filled);
+      const count = this.readSome(sequence, file, bytes.subarray(filled), position + filled);
       if (count === 0) {
         throw new LogStoreError(
           'corrupt',
@@ -124,6 +126,14 @@ export class Segments implements SegmentUse {
         );
       }
       filled += count;
+    }
+  }
+
+  private readSome(sequence: number, file: LogFile, bytes: Uint8Array, position: number): number {
+    try {
+      return file.readSync(bytes, position);
+    } catch (cause) {
+      throw readFailed(this.path(sequence), position, cause);
     }
   }
 
@@ -148,6 +158,7 @@ export class Segments implements SegmentUse {
       throw error;
     }
     this.useForWriting(sequence, file);
+    this.aheadFailure = undefined;
     return file;
   }
 
@@ -176,7 +187,9 @@ export class Segments implements SegmentUse {
     const file = this.prepare(sequence + 1);
     this.prepared = { sequence: sequence + 1, file };
     // Whoever needs the segment sees the failure and tries again; until then nobody waits for it.
-    file.catch(() => undefined);
+    file.catch((error: unknown) => {
+      this.aheadFailure = error instanceof Error ? error.message : String(error);
+    });
   }
 
   /** Idempotent. */
@@ -205,6 +218,8 @@ export class Segments implements SegmentUse {
       return file;
     } catch (error) {
       file.close();
+      // Half a file would keep room that others on a full disk need.
+      this.options.files.remove(path);
       throw error;
     }
   }
@@ -229,6 +244,13 @@ export class Segments implements SegmentUse {
     }
     return opened;
   }
+}
+
+/** The operating system does not say which file it was. */
+export function readFailed(path: string, position: number, cause: unknown): LogStoreError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const text = `${path} cannot be read at byte ${position}: ${reason}. Check the disk`;
+  return new LogStoreError('io', text, { cause });
 }
 
 /** Writes zeros from `from` to `to`; a file that is longer stays as it is. */

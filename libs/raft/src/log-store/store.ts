@@ -102,6 +102,8 @@ export class SegmentedLogStore implements LogStore {
       batches: this.batchCount,
       bytesWritten: this.bytesWritten,
       pendingBytes: this.pendingBytes,
+      isWriting: this.writer.inFlight !== undefined,
+      aheadFailure: segments.aheadFailure,
       cacheBytes: cache.bytes,
       diskReads: segments.readCount,
       recovery,

@@ -89,6 +89,8 @@ export interface GroupLog extends Storage {
 
 /** What opening found and did; worth a log line when `cutBytes` is not 0. */
 export interface RecoveryReport {
+  /** There was no log in the directory: it was made just now. */
+  readonly isNew: boolean;
   readonly segments: number;
   readonly frames: number;
   readonly entriesScanned: number;
@@ -112,6 +114,10 @@ export interface LogStoreStats {
   /** Accepted and not yet on disk, held unsynced batches included. */
   readonly pendingBytes: number;
   readonly cacheBytes: number;
+  /** Whether a frame is on its way to the disk; with the same `syncs` for long, the disk stalls. */
+  readonly isWriting: boolean;
+  /** Why the next segment could not be made ready ahead, e.g. a full disk; the log goes on for now. */
+  readonly aheadFailure: string | undefined;
   /** Reads that had to go to a file. */
   readonly diskReads: number;
   readonly recovery: RecoveryReport;

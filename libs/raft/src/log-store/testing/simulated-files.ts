@@ -4,6 +4,7 @@
  * In: the log store's file operations, and faults to come. Out: after `crash`, a new disk as a power
  * cut could have left it: of everything that was not synced, each sector and each change of a
  * directory is there or not as `pick` says. Nothing here draws random numbers or tells the time.
+ * As in Linux, a sync that fails leaves what it did not write readable, and takes it for clean.
  */
 import { LogStoreError } from '../errors.js';
 import type { DirectoryLock, LogFile, LogFiles } from '../files.js';
@@ -195,8 +196,13 @@ export class SimulatedFiles implements LogFiles {
       writeSync: write,
       write: async (bytes, start, end, position) => write(bytes, start, end, position),
       sync: async () => {
-        this.begin('sync');
-        await this.syncGate();
+        try {
+          this.begin('sync');
+          await this.syncGate();
+        } catch (error) {
+          inode.dirty.clear();
+          throw error;
+        }
         this.refuseIfDown();
         inode.sync();
       },
