@@ -269,6 +269,18 @@ describe('a failing disk', () => {
     expect(store.stats()).toMatchObject({ segments: 2, aheadFailure: undefined });
   });
 
+  it('a segment is not made ready where there is no room for it, and needs none yet', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files, { segmentBytesMax: 4096 });
+    files.free = 4095;
+    const creations = files.counts.create;
+    for (let index = 1; store.stats().bytesWritten < 3000; index++) await append(store, index);
+    expect(store.stats().aheadFailure).toBe(
+      `a segment takes 4096 bytes, and 4095 are free in ${DIRECTORY}`,
+    );
+    expect(files.counts.create).toBe(creations);
+  });
+
   it('close reports that what it had to write could not be written, and still lets go', async () => {
     const files = new SimulatedFiles();
     const store = await open(files);

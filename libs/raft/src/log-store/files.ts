@@ -45,6 +45,8 @@ export interface LogFiles {
   rename(from: string, to: string): void;
   /** A missing file is no error. */
   remove(path: string): void;
+  /** Bytes that may still be written on the file system of the directory. */
+  freeBytes(directory: string): number;
   /** Resolves when creations, renames and removals in the directory survive a power cut. */
   syncDirectory(directory: string): Promise<void>;
 }

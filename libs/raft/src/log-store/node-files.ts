@@ -20,6 +20,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statfsSync,
   write,
   writeSync,
 } from 'node:fs';
@@ -113,6 +114,11 @@ export class NodeLogFiles implements LogFiles {
 
   remove(path: string): void {
     rmSync(path, { force: true });
+  }
+
+  freeBytes(directory: string): number {
+    const { bavail, bsize } = statfsSync(directory);
+    return bavail * bsize;
   }
 
   syncDirectory(directory: string): Promise<void> {

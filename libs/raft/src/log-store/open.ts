@@ -30,6 +30,7 @@ const DEFAULTS: Omit<Settings, 'files'> = {
   inlineWriteBytesMax: 128 * 1024,
   readHandlesMax: 64,
   damagedLastFrame: 'refuse',
+  createIfMissing: true,
 };
 
 export async function openLogStore(dir: string, options: LogStoreOptions = {}): Promise<LogStore> {
@@ -59,12 +60,19 @@ async function openParts(
   segments: Segments,
   lock: DirectoryLock,
 ): Promise<LogStore> {
-  const { files, segmentBytesMax, damagedLastFrame } = settings;
+  const { files, segmentBytesMax, damagedLastFrame, createIfMissing } = settings;
   const blockBytes = Math.min(CACHE_BLOCK_BYTES, segmentBytesMax);
   const cache = new TailCache(blockBytes, settings.cacheBytesMax);
   const groups = new GroupDirectory(segments, new EntryReaderFromLog(cache, segments));
-  const input = { files, directory, segmentBytesMax, damagedLastFrame, segments, groups };
-  const { start, report } = await recover(input);
+  const { start, report } = await recover({
+    files,
+    directory,
+    segmentBytesMax,
+    damagedLastFrame,
+    createIfMissing,
+    segments,
+    groups,
+  });
   return new SegmentedLogStore({
     segments,
     groups,

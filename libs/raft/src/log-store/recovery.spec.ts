@@ -10,13 +10,42 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import type { LogFile } from './files.js';
 import { FRAME_END_BYTES, FRAME_HEADER_BYTES, segmentFileName } from './format.js';
 import { LogStoreError, openLogStore } from './index.js';
+import { NodeLogFiles } from './node-files.js';
 import { contentOf, entries, entry, temporaryDirectory } from './testing/fixtures.js';
 import type { LogStore, LogStoreOptions } from './types.js';
 
 const SEGMENT_BYTES = 16 * 1024;
 const OPTIONS: LogStoreOptions = { segmentBytesMax: SEGMENT_BYTES };
+
+/** Reads fail as they do on a bad disk: without the name of the file. */
+class UnreadableFiles extends NodeLogFiles {
+  fails = false;
+
+  override open(path: string): LogFile {
+    const file = super.open(path);
+    const refuse = (): void => {
+      if (this.fails) throw new Error('EIO: i/o error, read');
+    };
+    return {
+      writeSync: (...values) => file.writeSync(...values),
+      write: (...values) => file.write(...values),
+      sync: () => file.sync(),
+      readSync: (...values) => {
+        refuse();
+        return file.readSync(...values);
+      },
+      read: async (...values) => {
+        refuse();
+        return file.read(...values);
+      },
+      sizeBytes: () => file.sizeBytes(),
+      close: () => file.close(),
+    };
+  }
+}
 
 let directory = temporaryDirectory();
 beforeEach(() => {
@@ -286,6 +315,18 @@ describe('several segments', () => {
     expect(readdirSync(directory.path)).not.toContain(`${segmentFileName(99)}.prepared`);
   });
 
+  it('a directory without a log that has to be there is refused, and nothing is made in it', async () => {
+    const opening = openLogStore(directory.path, { ...OPTIONS, createIfMissing: false });
+    await expect(opening).rejects.toMatchObject({
+      code: 'corrupt',
+      message: expect.stringContaining(`there is none in ${directory.path}`) as string,
+    });
+    expect(readdirSync(directory.path)).toEqual([]);
+    await record();
+    const there = await openLogStore(directory.path, { ...OPTIONS, createIfMissing: false });
+    await there.close();
+  });
+
   it('a file of a later format version is refused by name', async () => {
     const { decodeSegmentHeader, checksum, viewOf } = await import('./format.js');
     const [first = ''] = await recordSegments();
@@ -319,6 +360,26 @@ describe('reading back', () => {
     closeSync(descriptor);
     expect(read).toThrow(expect.objectContaining({ code: 'corrupt' }));
     await store.close();
+  });
+
+  it('a file that cannot be read is named, with the place, when opening and later', async () => {
+    const files = new UnreadableFiles();
+    const options = { segmentBytesMax: 1024, cacheBytesMax: 0, files };
+    const store = await openLogStore(directory.path, options);
+    for (let index = 1; index <= 40; index++) {
+      const batch = store.batch();
+      batch.appendEntries(1, [entry(index, 1)]);
+      await store.write(batch);
+    }
+    files.fails = true;
+    const file = join(directory.path, segmentFileName(1));
+    const named = {
+      code: 'io',
+      message: expect.stringContaining(`${file} cannot be read`) as string,
+    };
+    expect(() => store.group(1).entries(1, 2, 1e9)).toThrow(expect.objectContaining(named));
+    await store.close();
+    await expect(openLogStore(directory.path, options)).rejects.toMatchObject(named);
   });
 
   it('a frame costs its header and end mark only', async () => {

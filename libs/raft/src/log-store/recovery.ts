@@ -35,6 +35,7 @@ export interface RecoveryInput {
   readonly directory: string;
   readonly segmentBytesMax: number;
   readonly damagedLastFrame: 'refuse' | 'cut';
+  readonly createIfMissing: boolean;
   readonly segments: Segments;
   readonly groups: GroupDirectory;
 }
@@ -56,12 +57,18 @@ export async function recover(input: RecoveryInput): Promise<RecoveryResult> {
   found.sort((left, right) => left - right);
   const last = found.at(-1);
   if (last === undefined) {
+    if (!input.createIfMissing) {
+      throw new LogStoreError(
+        'corrupt',
+        `the raft log is gone: there is none in ${directory}. If a disk is not mounted, mount it; if ` +
+          'the log is lost, replace the node, because it has forgotten what it voted for',
+      );
+    }
     segments.add(1, 0);
     await segments.fileForWriting(1);
     return {
       start: { position: { segment: 1, offset: SEGMENT_HEADER_BYTES }, nextSequence: 1 },
       report: {
-        isNew: true,
         segments: 1,
         frames: 0,
         entriesScanned: 0,
@@ -125,7 +132,6 @@ class RecoveryScan {
         nextSequence: this.sequence + 1,
       },
       report: {
-        isNew: false,
         segments: segments.count,
         frames,
         entriesScanned,

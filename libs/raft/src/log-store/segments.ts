@@ -184,7 +184,7 @@ export class Segments implements SegmentUse {
   prepareAhead(sequence: number, writtenTo: number): void {
     if (writtenTo * 2 < this.options.segmentBytesMax) return;
     if (this.prepared?.sequence === sequence + 1) return;
-    const file = this.prepare(sequence + 1);
+    const file = this.prepareIfRoom(sequence + 1);
     this.prepared = { sequence: sequence + 1, file };
     // Whoever needs the segment sees the failure and tries again; until then nobody waits for it.
     file.catch((error: unknown) => {
@@ -205,6 +205,15 @@ export class Segments implements SegmentUse {
     this.writeHandle = undefined;
     for (const file of this.readHandles.values()) file.close();
     this.readHandles.clear();
+  }
+
+  /** Trying without room would fill the disk for a moment, and fail others that write to it. */
+  private async prepareIfRoom(sequence: number): Promise<LogFile> {
+    const { files, directory, segmentBytesMax } = this.options;
+    const freeBytes = files.freeBytes(directory);
+    if (freeBytes >= segmentBytesMax) return this.prepare(sequence);
+    const text = `a segment takes ${segmentBytesMax} bytes, and ${freeBytes} are free in ${directory}`;
+    throw new LogStoreError('io', text);
   }
 
   private async prepare(sequence: number): Promise<LogFile> {

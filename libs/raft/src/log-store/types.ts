@@ -89,8 +89,6 @@ export interface GroupLog extends Storage {
 
 /** What opening found and did; worth a log line when `cutBytes` is not 0. */
 export interface RecoveryReport {
-  /** There was no log in the directory: it was made just now. */
-  readonly isNew: boolean;
   readonly segments: number;
   readonly frames: number;
   readonly entriesScanned: number;
@@ -142,6 +140,8 @@ export interface LogStoreOptions {
    * acknowledged. For an operator who has read the message, never for a start script.
    */
   readonly damagedLastFrame?: 'refuse' | 'cut';
+  /** `false`: a directory without a log is refused as `corrupt`, and nothing is made there. */
+  readonly createIfMissing?: boolean;
   /** The file operations; the real ones by default. */
   readonly files?: LogFiles;
 }

@@ -9,6 +9,7 @@
  */
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EngineError } from '../engine-error.js';
 
 const WAL_FILE = /^\d+\.log$/;
 
@@ -25,7 +26,9 @@ async function flushFile(path: string): Promise<void> {
       await file.close();
     }
   } catch (error) {
-    if (!isMissingFile(error)) throw error;
+    if (isMissingFile(error)) return;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new EngineError('ENGINE_IO', `${path}: ${reason}`, { cause: error });
   }
 }
 

@@ -86,6 +86,8 @@ export class SimulatedFiles implements LogFiles {
   syncGate: () => Promise<void> = () => Promise.resolve();
   /** Bytes a single write call takes at most; smaller than asked makes short writes. */
   writeBytesMax = Number.POSITIVE_INFINITY;
+  /** What the disk says it has left. */
+  free = Number.POSITIVE_INFINITY;
 
   /** The power goes: this disk answers no more, the returned one is what is left of it. */
   crash(pick: Pick): SimulatedFiles {
@@ -148,6 +150,10 @@ export class SimulatedFiles implements LogFiles {
   remove(path: string): void {
     this.refuseIfDown();
     if (this.names.has(path)) this.changeNames((names) => names.delete(path));
+  }
+
+  freeBytes(_directory: string): number {
+    return this.free;
   }
 
   async syncDirectory(_directory: string): Promise<void> {
