@@ -186,6 +186,7 @@ export class SimNode {
     });
     this.running = core;
     await core.connect();
+    core.disk.start();
     core.keeper.start();
     core.history.start();
     await core.cluster.join(JOIN_TIMEOUT_MS);
@@ -196,6 +197,7 @@ export class SimNode {
     await core.cluster.stop();
     await core.history.stop();
     await core.keeper.stop();
+    core.disk.stop();
     await core.peers.close(PEERS_GRACE_MS);
     await core.stop();
   }

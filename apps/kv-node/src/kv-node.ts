@@ -73,6 +73,11 @@ export class KvNode {
         stop: () => this.core?.peers.close(PEERS_GRACE_MS),
       })
       .add({
+        name: 'disk-watch',
+        start: () => required(this.core).disk.start(),
+        stop: () => this.core?.disk.stop(),
+      })
+      .add({
         name: 'log-keeper',
         start: () => required(this.core).keeper.start(),
         stop: () => this.core?.keeper.stop(),
@@ -169,7 +174,7 @@ export class KvNode {
     await this.core?.cluster.stop();
   }
 
-  /** Ready means: the catalog has a leader, and so does every table that runs here. */
+  /** Ready means: the catalog and every table that runs here have leaders, and the disk writes. */
   private registerChecks(): void {
     this.health.register({
       name: 'raft',
@@ -182,6 +187,13 @@ export class KvNode {
         }
       },
     });
+    this.health.register({ name: 'disk', kind: 'readiness', check: () => this.checkDisk() });
+  }
+
+  private checkDisk(): void {
+    const stalledMs = this.core?.disk.stalledMs;
+    if (stalledMs === undefined) return;
+    throw new Error(`a write of the raft log takes ${stalledMs} ms already`);
   }
 
   private async stopServing(deadlineMs: number): Promise<void> {

@@ -11,6 +11,7 @@ import { type HostObserver } from '@flotilla/raft';
 import { NodeDirectory } from './catalog/node-directory.js';
 import { NodeCluster } from './cluster/node-cluster.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
+import { DiskWatch } from './node/disk-watch.js';
 import { HistoryKeeper } from './node/history-keeper.js';
 import { LogKeeper } from './node/log-keeper.js';
 import { type NodeClock } from './node/node-clock.js';
@@ -20,6 +21,9 @@ import { type NodeStorage } from './node/node-storage.js';
 import { PeerSide } from './peers/peer-side.js';
 import { type PeerTransport } from './peers/peer-transport.js';
 import { SnapshotHub } from './snapshots/snapshot-hub.js';
+
+/** A write of the log that takes so many election timeouts counts as stalled. */
+const STALL_ELECTIONS = 2;
 
 export interface NodeCoreParts {
   readonly config: KvNodeConfig;
@@ -41,6 +45,7 @@ export class NodeCore {
   readonly cluster: NodeCluster;
   readonly keeper: LogKeeper;
   readonly history: HistoryKeeper;
+  readonly disk: DiskWatch;
   private readonly hub: SnapshotHub;
 
   constructor(parts: NodeCoreParts) {
@@ -61,7 +66,19 @@ export class NodeCore {
     this.peers.attach(this.runtime.host, this.hub);
     const { peers, runtime } = this;
     const clusterLogger = logger.child('cluster');
-    this.cluster = new NodeCluster({ ...parts, runtime, peers, directory, logger: clusterLogger });
+    try {
+      this.cluster = new NodeCluster({
+        ...parts,
+        runtime,
+        peers,
+        directory,
+        logger: clusterLogger,
+      });
+    } catch (error) {
+      // Groups that run already must not find their storage closed.
+      runtime.stop();
+      throw error;
+    }
     const { catalog, tables } = this.cluster;
     this.keeper = new LogKeeper(
       config,
@@ -74,6 +91,7 @@ export class NodeCore {
     );
     const machines = () => [catalog.machine, ...Array.from(tables.all(), ({ machine }) => machine)];
     this.history = new HistoryKeeper(machines, onFatal, clock);
+    this.disk = this.makeDiskWatch(parts);
   }
 
   /** Other nodes are heard and spoken to from now on. Returns the address they connect to. */
@@ -87,6 +105,17 @@ export class NodeCore {
   async stop(): Promise<void> {
     this.runtime.stop();
     await this.hub.close();
+  }
+
+  private makeDiskWatch({ config: { raft }, storage, clock, logger }: NodeCoreParts): DiskWatch {
+    const { leadership } = this.cluster;
+    const stallMs = STALL_ELECTIONS * raft.electionRtt * raft.rttMs;
+    return new DiskWatch(
+      () => storage.log.stats(),
+      (isStalled) => leadership.stepAside(isStalled),
+      { directory: raft.walDir, stallMs, clock },
+      logger.child('disk'),
+    );
   }
 
   private makePeers(parts: NodeCoreParts, directory: NodeDirectory): PeerSide {

@@ -21,6 +21,8 @@ const HAND_OVER_PAUSE_MS = 20;
 const HAND_OVER_RETRY = 25;
 
 export class Leadership {
+  private stopping = false;
+
   constructor(
     private readonly state: CatalogState,
     private readonly registry: TableRegistry,
@@ -51,20 +53,30 @@ export class Leadership {
     return groups.filter((group) => group.isLeader && heirOf(group, this.self, this.network));
   }
 
+  /** While this node cannot write, others are asked to lead, again with every call. */
+  stepAside(aside: boolean): void {
+    if (this.stopping) return;
+    this.network.draining = aside;
+    if (aside) this.askHeirs(this.led());
+  }
+
   /** Before the node stops: others lead when this settles, or the time is over. */
   async handOverAll(timeoutMs: number): Promise<{ readonly left: number }> {
+    this.stopping = true;
     this.network.draining = true;
     const untilMs = this.clock.nowMs() + timeoutMs;
     for (let round = 0; ; round++) {
       const led = this.led();
       if (led.length === 0 || this.clock.nowMs() > untilMs) return { left: led.length };
-      if (round % HAND_OVER_RETRY === 0) {
-        for (const group of led) {
-          const heir = heirOf(group, this.self, this.network);
-          if (heir !== undefined) group.transferLeader(heir);
-        }
-      }
+      if (round % HAND_OVER_RETRY === 0) this.askHeirs(led);
       await this.clock.sleep(HAND_OVER_PAUSE_MS);
+    }
+  }
+
+  private askHeirs(led: readonly Group<ApplyResult>[]): void {
+    for (const group of led) {
+      const heir = heirOf(group, this.self, this.network);
+      if (heir !== undefined) group.transferLeader(heir);
     }
   }
 

@@ -10,13 +10,13 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { makeDurableFolder, syncFolder } from './durable-folder.js';
 
 const FILE = 'identity.json';
 
@@ -37,6 +37,11 @@ export class NodeIdentityError extends Error {
   readonly retryable = false;
 }
 
+/** Whether a node has lived here. It has a log then, which is made before the identity. */
+export function hasNodeIdentity(folder: string): boolean {
+  return existsSync(join(folder, FILE));
+}
+
 /**
  * `joins` counts at the first start only: how a node began stays. Throws NodeIdentityError when the
  * folder belongs to another node.
@@ -47,7 +52,7 @@ export function nodeIdentity(
   clusterName: string,
   joins: boolean,
 ): NodeIdentity {
-  mkdirSync(folder, { recursive: true });
+  makeDurableFolder(folder);
   const file = join(folder, FILE);
   if (!existsSync(file)) {
     return create(file, { identity: randomUUID(), joined: joins, nodeId, clusterName });
@@ -66,19 +71,19 @@ export function nodeIdentity(
 
 function create(file: string, stored: Stored): NodeIdentity {
   const unfinished = `${file}.tmp`;
-  const handle = openSync(unfinished, 'w');
   try {
-    writeSync(handle, `${JSON.stringify(stored)}\n`);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-  renameSync(unfinished, file);
-  const folder = openSync(join(file, '..'), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
+    const handle = openSync(unfinished, 'w');
+    try {
+      writeFileSync(handle, `${JSON.stringify(stored)}\n`);
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+    renameSync(unfinished, file);
+    syncFolder(dirname(file));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new NodeIdentityError(`${file} could not be written: ${reason}`, { cause });
   }
   return stored;
 }

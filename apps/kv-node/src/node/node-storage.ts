@@ -3,10 +3,11 @@
  *
  * The log is opened first: its lock says whether another process uses the same folder.
  */
-import { mkdirSync } from 'node:fs';
 import { type Engine, openMemoryEngine, openRocksEngine } from '@flotilla/mvcc';
-import { type LogStore, openLogStore } from '@flotilla/raft';
+import { type LogStore, type LogStoreOptions, openLogStore } from '@flotilla/raft';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
+import { makeDurableFolder } from './durable-folder.js';
+import { hasNodeIdentity } from './node-identity.js';
 
 export interface NodeStorage {
   readonly engine: Engine;
@@ -16,9 +17,14 @@ export interface NodeStorage {
 }
 
 /** Throws LogStoreError or EngineError; what was opened before is closed again. */
-export async function openNodeStorage(config: KvNodeConfig): Promise<NodeStorage> {
-  mkdirSync(config.raft.walDir, { recursive: true });
-  const log = await openLogStore(config.raft.walDir);
+export async function openNodeStorage(
+  config: KvNodeConfig,
+  options: Pick<LogStoreOptions, 'damagedLastFrame'> = {},
+): Promise<NodeStorage> {
+  const { walDir, nodeHostDir } = config.raft;
+  // A node that forgets what it voted for is not the one it was.
+  const createIfMissing = !hasNodeIdentity(nodeHostDir);
+  const log = await openLogStore(walDir, { createIfMissing, ...options });
   try {
     return {
       log,
@@ -33,7 +39,7 @@ export async function openNodeStorage(config: KvNodeConfig): Promise<NodeStorage
 
 async function openEngine(config: KvNodeConfig): Promise<Engine> {
   if (config.storage.engine === 'memory') return openMemoryEngine();
-  mkdirSync(config.raft.stateMachineDir, { recursive: true });
+  makeDurableFolder(config.raft.stateMachineDir);
   return openRocksEngine({
     directory: config.raft.stateMachineDir,
     blockCacheBytes: config.storage.blockCacheBytes,

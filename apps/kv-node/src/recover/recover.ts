@@ -6,13 +6,14 @@
  *   catalog              other nodes are removed, tables have their one replica here, the cluster gets
  *                        a new id, so that nodes of before are refused
  *
- * It gives up what other nodes had acknowledged and this one did not have, and it may keep what was
+ * Where the log ends before the state does, because its end was damaged and cut, the log goes on after
+ * the state. It gives up what other nodes had acknowledged and this one did not have, and it may keep what was
  * never acknowledged. Without the accepting flag it only says what it would do.
  */
 import { randomUUID } from 'node:crypto';
 import { TableStateMachine } from '@flotilla/mvcc';
 import { flotillaV1 } from '@flotilla/proto';
-import { EntryType, type Entry, type GroupLog, type LogStore } from '@flotilla/raft';
+import { EntryType, type Entry, type GroupLog } from '@flotilla/raft';
 import {
   CATALOG_GROUP,
   CLUSTER_ID_KEY,
@@ -62,19 +63,18 @@ export async function recoverNode(
   const state = readState(machine);
   const tables = [...state.tables.values()];
   const here = (table: TableInfo) => holds(log.group(table.id));
+  const lastOf = (id: number) => Math.max(log.group(id).lastIndex(), appliedIndex(storage, id));
   const plan: RecoveryPlan = {
     nodeId,
     removed: [...state.nodes.values()]
       .filter(({ id, state: now }) => id !== nodeId && now !== 'removed')
       .map(({ id }) => id),
-    kept: tables
-      .filter(here)
-      .map(({ id, name }) => ({ table: name, lastIndex: log.group(id).lastIndex() })),
+    kept: tables.filter(here).map(({ id, name }) => ({ table: name, lastIndex: lastOf(id) })),
     lost: tables.filter((table) => !here(table)).map(({ name }) => name),
   };
   if (!execute) return plan;
   const commands = catalogChanges(state, nodeId, here);
-  await rewrite(log, nodeId, commands);
+  await rewrite(storage, nodeId, commands);
   await engine.sync();
   return plan;
 }
@@ -130,23 +130,38 @@ function catalogChanges(
   return commands;
 }
 
-async function rewrite(log: LogStore, self: number, commands: readonly Buffer[]): Promise<void> {
+function appliedIndex({ engine }: NodeStorage, id: number): number {
+  return new TableStateMachine({ engine, tableId: id }).state.appliedIndex;
+}
+
+async function rewrite(
+  storage: NodeStorage,
+  self: number,
+  commands: readonly Buffer[],
+): Promise<void> {
+  const { log } = storage;
   const batch = log.batch();
+  const confState = {
+    voters: [self],
+    learners: [],
+    votersOutgoing: [],
+    learnersNext: [],
+    autoLeave: false,
+  };
   for (const id of log.groups()) {
     const group = log.group(id);
     if (!holds(group)) continue;
     const term = Math.max(group.initialState().hardState.term, group.lastTerm()) + 1;
-    const added = id === CATALOG_GROUP ? entriesOf(commands, group.lastIndex(), term) : [];
-    const last = group.lastIndex() + added.length;
+    const applied = appliedIndex(storage, id);
+    if (applied > group.lastIndex()) {
+      batch.installSnapshot(id, { index: applied, term: term - 1, confState });
+    }
+    const before = Math.max(group.lastIndex(), applied);
+    const added = id === CATALOG_GROUP ? entriesOf(commands, before, term) : [];
+    const last = before + added.length;
     if (added.length > 0) batch.appendEntries(id, added);
     batch.setHardState(id, { term, vote: 0, commit: last });
-    batch.setConfState(id, last, {
-      voters: [self],
-      learners: [],
-      votersOutgoing: [],
-      learnersNext: [],
-      autoLeave: false,
-    });
+    batch.setConfState(id, last, confState);
   }
   await log.write(batch, { sync: true });
 }

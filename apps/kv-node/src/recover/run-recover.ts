@@ -14,9 +14,16 @@ export async function runRecover(
 ): Promise<number> {
   try {
     const { raft, memberlist, recover } = config;
-    nodeIdentity(raft.nodeHostDir, raft.nodeId, memberlist.clusterName, false);
-    const storage = await openNodeStorage(config);
+    // A damaged last write is given up too, but only by who has accepted that.
+    const damagedLastFrame = recover.acceptDataLoss ? 'cut' : 'refuse';
+    const storage = await openNodeStorage(config, { damagedLastFrame });
     try {
+      const { recovery } = storage.log.stats();
+      nodeIdentity(raft.nodeHostDir, raft.nodeId, memberlist.clusterName, false);
+      if (recovery.cutAt) {
+        const { file, offset } = recovery.cutAt;
+        print(`Cut off: ${recovery.cutBytes} bytes of ${file} from byte ${offset}.`);
+      }
       const plan = await recoverNode(storage, raft.nodeId, recover.acceptDataLoss);
       for (const line of describe(plan, recover.acceptDataLoss)) print(line);
       return 0;
