@@ -17,6 +17,8 @@ const CALL_MS = 10_000;
 
 export interface ClusterOptions {
   readonly flags?: readonly string[];
+  /** File operations of every node can be made to fail. */
+  readonly diskFaults?: boolean;
 }
 
 interface Codec<Request, Answer> {
@@ -139,6 +141,7 @@ export class Cluster {
   ): Promise<NodeProcess> {
     const node = await NodeProcess.prepare({
       dataDir: join(this.folder, String(id)),
+      diskFaults: this.options.diskFaults ?? false,
       raftAddress,
       flags: [`--raft.node-id=${id}`, ...flags, ...(this.options.flags ?? [])],
     });

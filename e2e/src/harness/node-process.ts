@@ -4,13 +4,14 @@
  * Waits for what the node says over IPC, with a deadline; keeps what it printed and shows it when
  * something goes wrong.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DiskFaults } from './disk-faults.js';
 
 export const ROOT = resolve(import.meta.dirname, '../../..');
 const PROGRAM = join(ROOT, 'apps/kv-node/dist/main.js');
@@ -24,6 +25,8 @@ export interface NodeOptions {
   readonly dataDir?: string;
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** File operations of the process can be made to fail: `faults`. */
+  readonly diskFaults?: boolean;
   /** Takes the place of a free port on 127.0.0.1. */
   readonly apiAddress?: string;
   /** The same for the address of other nodes, host:port. */
@@ -50,6 +53,7 @@ export function temporaryFolder(name: string): string {
 
 export class NodeProcess {
   readonly dataDir: string;
+  private readonly disk: DiskFaults | undefined;
   private readonly ownsDataDir: boolean;
   private child: ChildProcess | undefined;
   private exited: Promise<Exit> | undefined;
@@ -63,6 +67,7 @@ export class NodeProcess {
   ) {
     this.ownsDataDir = options.dataDir === undefined;
     this.dataDir = options.dataDir ?? temporaryFolder('node');
+    if (options.diskFaults === true) this.disk = new DiskFaults(this.dataDir);
   }
 
   /** Addresses are chosen here and stay over restarts; nothing runs yet. */
@@ -77,6 +82,11 @@ export class NodeProcess {
     const node = await NodeProcess.prepare(options);
     await node.start();
     return node;
+  }
+
+  get faults(): DiskFaults {
+    if (!this.disk) throw new Error('the node was prepared without faults of its disk');
+    return this.disk;
   }
 
   get output(): string {
@@ -167,6 +177,7 @@ export class NodeProcess {
     if (this.child && this.child.exitCode === null && this.child.signalCode === null) {
       await this.kill();
     }
+    this.disk?.remove();
     if (this.ownsDataDir) rmSync(this.dataDir, { recursive: true, force: true });
   }
 
@@ -181,11 +192,15 @@ export class NodeProcess {
       `--data-dir=${this.dataDir}`,
       ...(this.options.flags ?? []),
     ];
-    const child = spawn(process.execPath, [PROGRAM, 'leader', ...flags], {
-      cwd: this.dataDir,
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env: { ...cleanEnvironment(), ...this.options.env },
-    });
+    const child = spawn(
+      process.execPath,
+      [...(this.disk?.execArgv ?? []), PROGRAM, 'leader', ...flags],
+      {
+        cwd: this.dataDir,
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        env: { ...cleanEnvironment(), ...this.disk?.env, ...this.options.env },
+      },
+    );
     const keep = (chunk: Buffer) => {
       this.printed = (this.printed + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
     };
@@ -201,6 +216,22 @@ export class NodeProcess {
   private exit(): Promise<Exit> {
     return this.exited ?? Promise.reject(new Error('the node was never started'));
   }
+}
+
+/** Runs a command of the program on the data of a node, to its end. */
+export function runOnData(
+  node: NodeProcess,
+  command: string,
+  flags: readonly string[] = [],
+): { readonly code: number | null; readonly output: string } {
+  const where = [`--data-dir=${node.dataDir}`, `--raft.address=${node.raftAddress}`];
+  const { status, stdout } = spawnSync(process.execPath, [PROGRAM, command, ...where, ...flags], {
+    encoding: 'utf8',
+    env: cleanEnvironment(),
+    timeout: START_MS,
+    killSignal: 'SIGKILL',
+  });
+  return { code: status, output: stdout };
 }
 
 /** Settings of the shell that runs the tests must not reach the node. */

@@ -19,9 +19,10 @@ interface Written {
 }
 
 export class Workload {
-  readonly keys = new Map<string, Written>();
+  readonly keys: Map<string, Written>;
   acknowledged = 0;
   retried = 0;
+  reads = 0;
   /** Failures that no client would try again; there must be none. */
   readonly failures: string[] = [];
   /** When each acknowledgement came, in milliseconds; for gaps. */
@@ -34,7 +35,11 @@ export class Workload {
     private readonly table: string,
     private readonly clients: readonly FlotillaClient[],
     private readonly writers: number,
-  ) {}
+    /** Goes on from what another one has written. */
+    before?: Workload,
+  ) {
+    this.keys = before?.keys ?? new Map<string, Written>();
+  }
 
   start(): void {
     this.lastMs = performance.now();
@@ -42,6 +47,11 @@ export class Workload {
       const client = this.clients[writer % this.clients.length];
       if (client) this.running.push(this.write(client, writer));
     }
+  }
+
+  /** Reads keys as long as writers write; an answer that cannot be right is a failure. */
+  startReader(client: FlotillaClient): void {
+    this.running.push(this.readOn(client));
   }
 
   async stop(): Promise<void> {
@@ -77,6 +87,29 @@ export class Workload {
     return wrong;
   }
 
+  private async readOn(client: FlotillaClient): Promise<void> {
+    for (let count = 0; !this.stopped; count++) {
+      const keys = [...this.keys.keys()];
+      const key = keys[count % Math.max(1, keys.length)];
+      if (key !== undefined) await this.read(client, key);
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  private async read(client: FlotillaClient, key: string): Promise<void> {
+    const before = this.keys.get(key)?.acknowledged ?? 0;
+    try {
+      const { kvs } = await client.range({ table: this.table, key, linearizable: true });
+      const value = Number(kvs[0]?.value.toString() ?? 0);
+      const tried = this.keys.get(key)?.tried ?? 0;
+      if (value < before) this.failures.push(`${key}: read ${value} after ${before}`);
+      if (value > tried) this.failures.push(`${key}: read ${value}, which nobody wrote`);
+      this.reads++;
+    } catch (error) {
+      if (!isRetryable(error)) this.failures.push(`read of ${key}: ${String(error)}`);
+    }
+  }
+
   private async write(client: FlotillaClient, writer: number): Promise<void> {
     for (let count = 0; !this.stopped; count++) {
       const key = `w${writer}/${count % KEYS_PER_WRITER}`;
@@ -102,6 +135,8 @@ export class Workload {
       } catch (error) {
         if (!isRetryable(error)) {
           this.failures.push(error instanceof Error ? error.message : String(error));
+          // A client that fails at once must not keep everything else from running.
+          await sleep(PAUSE_MS);
           return;
         }
         this.retried++;
