@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Cluster, waitUntil } from '../harness/cluster.js';
 import { LOG_FILES, type DiskFault } from '../harness/disk-faults.js';
-import { flipBit, framesOf, nameOf, newestSegment, overwrite } from '../harness/log-damage.js';
+import { flipBit, framesOf, nameOf, newestSegment } from '../harness/log-damage.js';
 import { type NodeProcess } from '../harness/node-process.js';
 import { seeded } from '../harness/seeded.js';
 import { Workload } from '../harness/workload.js';
