@@ -19,6 +19,10 @@ export interface ClusterOptions {
   readonly flags?: readonly string[];
   /** File operations of every node can be made to fail. */
   readonly diskFaults?: boolean;
+  /** Variables of a node's environment, asked for before it is started for the first time. */
+  readonly environment?: (id: number, raftAddress: string) => Promise<Record<string, string>>;
+  /** Whether what the nodes print goes to files of the cluster's folder as well. */
+  readonly keepsLogs?: boolean;
 }
 
 interface Codec<Request, Answer> {
@@ -72,14 +76,20 @@ export class Cluster {
 
   /** Announces a node and starts it; settles once it serves. */
   async addNode(through: number, fields: { replaces?: number } = {}): Promise<number> {
+    const id = await this.announceNode(through, fields);
+    await this.node(id).start();
+    return id;
+  }
+
+  /** Tells the cluster of a node to come, which is ready to be started. */
+  async announceNode(through: number, fields: { replaces?: number } = {}): Promise<number> {
     const raftAddress = `127.0.0.1:${await freePort()}`;
     const { id, initialMembers } = await this.change(through, 'AddNode', CODECS.add, {
       raftAddress,
       replaces: BigInt(fields.replaces ?? 0),
     });
     const flags = [`--raft.initial-members=${initialMembers}`, '--raft.join=true'];
-    const node = await this.prepare(Number(id), raftAddress, flags);
-    await node.start();
+    await this.prepare(Number(id), raftAddress, flags);
     return Number(id);
   }
 
@@ -122,16 +132,23 @@ export class Cluster {
     return leader;
   }
 
+  /** Ends a node and forgets it: it is no member any more. What it has on disk stays. */
+  async discard(id: number): Promise<void> {
+    await this.node(id).dispose();
+    this.nodes.delete(id);
+  }
+
   /** Removes what a node has on disk; it must not run. */
   wipe(id: number): void {
     if (this.node(id).isRunning) throw new Error(`node ${id} runs`);
     rmSync(this.node(id).dataDir, { recursive: true, force: true });
   }
 
-  async dispose(): Promise<void> {
+  /** Ends all nodes. With `keepFolder` what they wrote stays, for somebody to look at. */
+  async dispose({ keepFolder = false } = {}): Promise<void> {
     for (const client of this.clients) client.close();
     await Promise.all([...this.nodes.values()].map((node) => node.dispose()));
-    rmSync(this.folder, { recursive: true, force: true });
+    if (!keepFolder) rmSync(this.folder, { recursive: true, force: true });
   }
 
   private async prepare(
@@ -143,6 +160,8 @@ export class Cluster {
       dataDir: join(this.folder, String(id)),
       diskFaults: this.options.diskFaults ?? false,
       raftAddress,
+      env: (await this.options.environment?.(id, raftAddress)) ?? {},
+      ...(this.options.keepsLogs && { logFile: join(this.folder, `node-${id}.log`) }),
       flags: [`--raft.node-id=${id}`, ...flags, ...(this.options.flags ?? [])],
     });
     this.nodes.set(id, node);

@@ -6,7 +6,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -19,6 +19,8 @@ const PROGRAM = join(ROOT, 'apps/kv-node/dist/main.js');
 const START_MS = 60_000;
 const STOP_MS = 30_000;
 const OUTPUT_CHARS_MAX = 64 * 1024;
+/** A log file that is larger is put aside, in the place of the one before it. */
+const LOG_BYTES_MAX = 32 * 1024 * 1024;
 
 export interface NodeOptions {
   /** A fresh folder below the system's temporary one if absent. */
@@ -31,6 +33,8 @@ export interface NodeOptions {
   readonly apiAddress?: string;
   /** The same for the address of other nodes, host:port. */
   readonly raftAddress?: string;
+  /** Gets all that the node prints, over all its starts. */
+  readonly logFile?: string;
 }
 
 export interface Exit {
@@ -201,7 +205,9 @@ export class NodeProcess {
         env: { ...cleanEnvironment(), ...this.disk?.env, ...this.options.env },
       },
     );
+    this.log(`-- started as process ${child.pid ?? 0} at ${new Date().toISOString()}\n`);
     const keep = (chunk: Buffer) => {
+      this.log(chunk);
       this.printed = (this.printed + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
     };
     child.stdout?.on('data', keep);
@@ -211,6 +217,14 @@ export class NodeProcess {
       child.on('exit', (code, signal) => resolve({ code, signal }));
     });
     return child;
+  }
+
+  private log(text: string | Buffer): void {
+    const { logFile } = this.options;
+    if (logFile === undefined) return;
+    const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
+    if (size > LOG_BYTES_MAX) renameSync(logFile, `${logFile}.before`);
+    appendFileSync(logFile, text);
   }
 
   private exit(): Promise<Exit> {
