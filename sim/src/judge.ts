@@ -7,13 +7,18 @@
  *
  * The first contradiction is kept and ends the simulation.
  */
+import { createHash } from 'node:crypto';
 import { CATALOG_GROUP } from '@flotilla/kv-node/simulation';
 import { type Entry, type LogBatch, type LogStore } from '@flotilla/raft';
 import { groupsOf, InvariantError, RaftInvariants, raftOf } from '@flotilla/raft/testing';
 import { type SimNode } from './sim-node.js';
 import { TableJudge } from './table-judge.js';
 
+const DIGEST_DIGITS = 16;
+
 export class Judge {
+  /** Over everything that was committed and told to clients, in the order it happened. */
+  private readonly hash = createHash('sha256');
   readonly raft = new RaftInvariants();
   readonly tables = new Map<number, TableJudge>();
   violation: Error | undefined;
@@ -54,11 +59,21 @@ export class Judge {
     entries: readonly Entry[],
     results: readonly unknown[],
   ): void {
+    for (const { index, term } of entries) this.told(`${node.id}/${group}/${index}/${term}`);
     this.check(() => {
       this.raft.applies(group, node.id, termOf(node, group, entries), entries);
       const table = this.table(group);
       for (const [at, entry] of entries.entries()) table.applied(node.id, entry, results[at]);
     });
+  }
+
+  /** What happened, as a part of the digest. */
+  told(what: string): void {
+    this.hash.update(`${what}\n`);
+  }
+
+  digest(): string {
+    return this.hash.copy().digest('hex').slice(0, DIGEST_DIGITS);
   }
 
   /** After every event in a process of the node. */

@@ -22,6 +22,7 @@ interface Options {
   readonly minutes: number;
   readonly plant?: string;
   readonly verbose?: boolean;
+  readonly keepGoing?: boolean;
 }
 
 function integer(text: string): number {
@@ -43,6 +44,7 @@ async function main(): Promise<number> {
     .option('--steps <number>', 'events of trouble in each run', integer, STEPS_DEFAULT)
     .option('--minutes <number>', 'for how long, without a seed', positive, 1)
     .addOption(new Option('--plant <bug>', 'a bug to find').choices(Object.keys(PLANTS)))
+    .option('--keep-going', 'goes on with the next seed after a violation')
     .option('--verbose', 'what happened, also where nothing is wrong');
   const options = command.parse().opts<Options>();
   if (options.seed !== undefined) return runOne(options.seed, options);
@@ -62,6 +64,7 @@ async function runOne(seed: number, options: Options): Promise<number> {
 async function runMany(options: Options): Promise<number> {
   const untilMs = performance.now() + options.minutes * 60_000;
   const first = randomInt(SEED_MAX);
+  const wrong: number[] = [];
   const sums = { runs: 0, simulatedMs: 0, faults: 0, acknowledged: 0, reads: 0, elections: 0 };
   for (let seed = first; performance.now() < untilMs; seed++) {
     const report = await simulate(seed, options);
@@ -74,16 +77,18 @@ async function runMany(options: Options): Promise<number> {
     sums.elections += report.elections;
     if (report.violation) {
       show(report, options);
-      return 1;
+      wrong.push(seed);
+      if (!options.keepGoing) break;
     }
   }
   const hours = (sums.simulatedMs / 3_600_000).toFixed(2);
   console.log(
     `seeds ${first} to ${first + sums.runs - 1}: ${sums.runs} runs, ${hours} simulated hours, ` +
       `${sums.faults} faults, ${sums.elections} elections, ${sums.acknowledged} acknowledged ` +
-      `writes, ${sums.reads} linearizable reads, no violation`,
+      `writes, ${sums.reads} linearizable reads, ` +
+      (wrong.length === 0 ? 'no violation' : `violations in ${wrong.join(', ')}`),
   );
-  return 0;
+  return wrong.length === 0 ? 0 : 1;
 }
 
 function simulate(seed: number, { steps, plant }: Options): Promise<SimulationReport> {

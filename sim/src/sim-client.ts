@@ -212,6 +212,9 @@ export class SimClient {
   ): Promise<Uint8Array | undefined> {
     this.calls++;
     const outcome = await this.outcome(asked, method, request);
+    const told =
+      outcome instanceof Uint8Array ? Buffer.from(outcome).toString('hex') : String(outcome);
+    this.parts.judge.told(`${this.id} ${method} ${this.parts.world.nowMs} ${told}`);
     if (outcome instanceof Uint8Array) return outcome;
     this.failures++;
     if (outcome === LATE) return undefined;

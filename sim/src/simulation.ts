@@ -7,7 +7,6 @@
  * At rest everything that was acknowledged must be there, on every replica alike, every table must
  * take writes through every node again, and nothing that was begun may be left undone.
  */
-import { CATALOG_GROUP } from '@flotilla/kv-node/simulation';
 import { type LogFields } from '@flotilla/platform';
 import { InvariantError, SimRandom, SimWorld } from '@flotilla/raft/testing';
 import { Faults } from './faults.js';
@@ -43,7 +42,7 @@ export interface SimulationReport {
   readonly reads: number;
   readonly elections: number;
   readonly commits: number;
-  /** Of everything that was committed: the same seed gives the same. */
+  /** Of everything that was applied and told: the same seed gives the same. */
   readonly digest: string;
   readonly lines: readonly string[];
   readonly profile: Profile;
@@ -282,7 +281,7 @@ export class Simulation {
       reads: sum(({ readCount }) => readCount),
       elections: judge.raft.elections,
       commits: judge.raft.commits,
-      digest: `${world.steps}/${judge.raft.commits}/${judge.table(CATALOG_GROUP).appliedIndex}/${world.nowMs.toFixed(6)}`,
+      digest: judge.digest(),
       lines,
       profile,
     };
