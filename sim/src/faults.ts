@@ -5,7 +5,7 @@
  * system promises to survive: data is wiped off one node at a time, and only while all others are
  * members with everything they should have.
  */
-import { type NodeCore } from '@flotilla/kv-node/simulation';
+import { CATALOG_GROUP, type NodeCore } from '@flotilla/kv-node/simulation';
 import { type Fault } from './profile.js';
 import { type SimNode } from './sim-node.js';
 import { type Simulation } from './simulation.js';
@@ -17,6 +17,8 @@ const SLOW_MAX_MS = 400;
 const NODES_MAX = 6;
 const ASK_TIMEOUT_MS = 20_000;
 const OTHER_TABLES_MAX = 3;
+/** A majority of so many is left when one is lost. */
+const REPLICAS_LEAST = 3;
 
 export class Faults {
   count = 0;
@@ -186,9 +188,12 @@ export class Faults {
   /** Every node is a member with all that it should hold, as far as anybody knows. */
   private mayChange(): boolean {
     const { sim } = this;
-    const core = sim.up()[0]?.core;
-    if (!core) return false;
-    const { state, group } = core.cluster.catalog;
+    // Only a catalog that has everything tells whether a change may begin.
+    const committed = sim.judge.table(CATALOG_GROUP).appliedIndex;
+    const catalogs = sim.up().map(({ core }) => core?.cluster.catalog);
+    const catalog = catalogs.find((each) => each?.appliedIndex === committed);
+    if (!catalog) return false;
+    const { state, group } = catalog;
     const known = [...state.nodes.values()].filter((each) => each.state !== 'removed');
     if (known.some((each) => each.state === 'joining' || each.state === 'leaving')) return false;
     const members = new Set(sim.members().map(({ id }) => id));
@@ -198,7 +203,10 @@ export class Faults {
     if (voters.some((id) => !members.has(id))) return false;
     return [...state.tables.values()].every(
       ({ replicas, movingFrom }) =>
-        movingFrom.length === 0 && replicas.every((id) => members.has(id)),
+        movingFrom.length === 0 &&
+        // What lies on fewer nodes does not survive the loss of a disk.
+        replicas.length >= REPLICAS_LEAST &&
+        replicas.every((id) => members.has(id)),
     );
   }
 

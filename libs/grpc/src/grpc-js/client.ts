@@ -274,11 +274,19 @@ function settle(
   };
 }
 
+/**
+ * What grpc-js says when a connection ends under a call, as it does when a server is killed: nobody
+ * answered, which is no fault inside of anything.
+ */
+const CUT_OFF = /^Received RST_STREAM with code 0 /;
+
 /** A failed call as `GrpcStatusError`; anything else as it is. */
 function toError(error: unknown): Error {
   if (error instanceof Error && 'code' in error && 'details' in error) {
     const { code, details, metadata } = error as ServiceError;
-    return new GrpcStatusError(toStatusCode(code), details, entriesOf(metadata), { cause: error });
+    const ended = code === status.INTERNAL && CUT_OFF.test(details);
+    const known = ended ? status.UNAVAILABLE : toStatusCode(code);
+    return new GrpcStatusError(known, details, entriesOf(metadata), { cause: error });
   }
   return error instanceof Error ? error : new Error(String(error));
 }
