@@ -284,8 +284,9 @@ const CUT_OFF = /^Received RST_STREAM with code 0 /;
 function toError(error: unknown): Error {
   if (error instanceof Error && 'code' in error && 'details' in error) {
     const { code, details, metadata } = error as ServiceError;
-    const ended = code === status.INTERNAL && CUT_OFF.test(details);
-    const known = ended ? status.UNAVAILABLE : toStatusCode(code);
+    const told = toStatusCode(code);
+    const isCutOff = told === status.INTERNAL && CUT_OFF.test(details);
+    const known = isCutOff ? status.UNAVAILABLE : told;
     return new GrpcStatusError(known, details, entriesOf(metadata), { cause: error });
   }
   return error instanceof Error ? error : new Error(String(error));
