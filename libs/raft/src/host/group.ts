@@ -79,6 +79,7 @@ export interface HostedGroup {
   readonly log: GroupLog;
   readonly appliedIndex: LogIndex;
   readonly hasApplyWork: boolean;
+  confState(): ConfState;
   tick(nowMs: number): void;
   collect(sink: GroupSink): void;
   applyNext(sink: GroupSink): number;

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { HostNode, Network, stateOf, text, TextMachine } from '../../test/support/hosts.js';
+import { ConfChangeType } from '../core/index.js';
 import type { Group } from './group.js';
 
 const FAR = 1e9;
@@ -165,6 +166,26 @@ describe('a restart', () => {
     const group = again.start(7, [1]);
     await group.readBarrier(FAR);
     expect(group.isLeader).toBe(true);
+  });
+
+  it('knows its members after the log of their changes was cut, whenever the power goes', async () => {
+    const before = await HostNode.open(network, 1);
+    const group = before.start(7, [1]);
+    await network.settle();
+    const change = { type: ConfChangeType.AddLearnerNode, nodeId: 2, context: new Uint8Array(0) };
+    await group.proposeConfChange(change, FAR);
+    await group.propose(text('x'), FAR);
+    // What was written beside the entries, unsynced, is gone: the configuration among it.
+    const machine = before.machines.get(7);
+    if (!machine) throw new Error('a group without a machine');
+    const after = await HostNode.open(network, 1, {}, before.crash());
+    const again = after.start(7, [1], machine);
+    expect(again.confState()).toMatchObject({ voters: [1], learners: [2] });
+    await after.host.compact(new Map([[7, machine.appliedIndex]]));
+    const last = await HostNode.open(network, 1, {}, after.crash());
+    const cut = last.start(7, [1], machine);
+    expect(cut.log.firstIndex()).toBe(machine.appliedIndex + 1);
+    expect(cut.confState()).toMatchObject({ voters: [1], learners: [2] });
   });
 
   it('with a log that ends before the state, or begins after it, is refused', async () => {

@@ -221,8 +221,13 @@ export class Host implements GroupSink {
   async compact(appliedDurably: ReadonlyMap<GroupId, LogIndex>): Promise<void> {
     const batch = this.ports.store.batch();
     for (const [id, index] of appliedDurably) {
-      const log = this.groups.get(id)?.log;
-      if (log && index >= log.firstIndex()) batch.compact(id, index);
+      const group = this.groups.get(id);
+      if (!group || index < group.log.firstIndex()) continue;
+      // Changes of membership go with the entries: what they made of the group has to be on disk.
+      if (group.log.confStateIndex() < index) {
+        batch.setConfState(id, group.appliedIndex, group.confState());
+      }
+      batch.compact(id, index);
     }
     if (!batch.isEmpty) await this.ports.store.write(batch, { sync: true });
     await this.ports.store.dropObsoleteSegments();
