@@ -10,8 +10,10 @@ import type { Storage } from './storage.js';
 import {
   LOCAL_APPEND_THREAD,
   LOCAL_APPLY_THREAD,
+  LOG_START,
   NONE,
   type LogIndex,
+  type LogEnd,
   type NodeId,
 } from './types.js';
 
@@ -63,6 +65,12 @@ export interface RaftConfig {
   readonly disableConfChangeValidation?: boolean;
   /** A leader that was removed or became a learner steps down at once. */
   readonly stepDownOnRemoval?: boolean;
+  /**
+   * Where the log ended that this replica gave up when it left the group. Others may have counted on
+   * it for what they committed: until its log is there again it does not stand for election, and it
+   * never votes for a candidate whose log is not.
+   */
+  readonly voteFloor?: LogEnd;
   readonly logger?: Logger;
 }
 
@@ -90,6 +98,7 @@ export function resolveConfig(config: RaftConfig): Settings {
     disableProposalForwarding: config.disableProposalForwarding ?? false,
     disableConfChangeValidation: config.disableConfChangeValidation ?? false,
     stepDownOnRemoval: config.stepDownOnRemoval ?? false,
+    voteFloor: config.voteFloor ?? LOG_START,
     logger: config.logger ?? SILENT_LOGGER,
   };
   const reason = whyInvalid(settings);

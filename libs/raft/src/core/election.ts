@@ -9,7 +9,7 @@ import { hex } from './logger.js';
 import { CAMPAIGN_TRANSFER, isCampaignTransfer, newMessage } from './message.js';
 import type { Raft } from './raft.js';
 import { StateType } from './ready.js';
-import { EntryType, MessageType, NONE, type Message, type Term } from './types.js';
+import { EntryType, MessageType, NONE, type LogIndex, type Message, type Term } from './types.js';
 
 /** Why a campaign starts; it decides what is sent. */
 export type CampaignKind =
@@ -29,10 +29,16 @@ export function tickElection(raft: Raft): void {
   raft.step(message);
 }
 
-/** True if this replica may become leader: a voter whose own log is its state. */
+/** True if this replica may become leader: a voter whose own log is its state, and whole again. */
 function isPromotable(raft: Raft): boolean {
   const own = raft.tracker.progress.get(raft.id);
-  return own !== undefined && !own.isLearner && raft.log.unstable.snapshot === undefined;
+  if (own === undefined || own.isLearner || raft.log.unstable.snapshot !== undefined) return false;
+  return reachesFloor(raft, raft.log.lastIndex(), raft.log.lastTerm());
+}
+
+/** True if a log that ends with (index, term) has what this replica once said it had. */
+function reachesFloor({ settings: { voteFloor } }: Raft, index: LogIndex, term: Term): boolean {
+  return term > voteFloor.term || (term === voteFloor.term && index >= voteFloor.index);
 }
 
 /** Starts an election unless something speaks against it. */
@@ -151,7 +157,9 @@ export function handleVoteRequest(raft: Raft, message: Message): void {
     raft.vote === message.from ||
     (raft.vote === NONE && raft.lead === NONE) ||
     (message.type === MessageType.PreVote && message.term > raft.term);
-  if (!mayVote || !raft.log.isUpToDate(message.index, message.logTerm)) {
+  const { index, logTerm } = message;
+  const hasAll = raft.log.isUpToDate(index, logTerm) && reachesFloor(raft, index, logTerm);
+  if (!mayVote || !hasAll) {
     rejectVote(raft, message);
     return;
   }

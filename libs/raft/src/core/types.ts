@@ -45,6 +45,14 @@ export interface HardState {
 
 export const EMPTY_HARD_STATE: HardState = { term: 0, vote: NONE, commit: 0 };
 
+/** Where a log ends, as elections compare it. */
+export interface LogEnd {
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
+export const LOG_START: LogEnd = { index: 0, term: 0 };
+
 /** Membership as the log has it. `votersOutgoing` is non-empty only in a joint configuration. */
 export interface ConfState {
   readonly voters: readonly NodeId[];

@@ -400,6 +400,73 @@ describe('members of a group', () => {
     await network.settle();
     expect(answers).toMatchObject([{ reject: true }]);
   });
+
+  describe('that moved away, and came back with nothing', () => {
+    let stale: HostNode;
+    let moved: HostNode;
+
+    /** `stale` hears nothing while `moved` is replaced by a fourth node and more is committed. */
+    beforeEach(async () => {
+      await cluster(3);
+      const [first, second] = followers();
+      if (!first || !second) throw new Error('there are no followers');
+      [stale, moved] = [first, second];
+      await write('a');
+      network.isolate(stale.id);
+      const fourth = await HostNode.open(network, 4, OPTIONS);
+      nodes.push(fourth);
+      fourth.start(GROUP, []);
+      await changed(leader().id, change(ConfChangeType.AddLearnerNode, 4), FAR);
+      await network.tick(3);
+      const changes = [
+        { type: ConfChangeType.AddNode, nodeId: 4 },
+        { type: ConfChangeType.RemoveNode, nodeId: moved.id },
+      ];
+      const transition = ConfChangeTransition.Auto;
+      await changed(leader().id, { transition, changes, context: new Uint8Array(0) }, FAR);
+      await write('b');
+      moved.host.stopGroup(GROUP);
+      await moved.host.forgetGroup(GROUP, { keepVote: true });
+      network.isolate(moved.id);
+    });
+
+    it('does not make somebody leader who lacks what it once acknowledged', async () => {
+      moved.start(GROUP, []);
+      // The two see each other, and nobody else.
+      network.cut.delete(`${stale.id}>${moved.id}`);
+      network.cut.delete(`${moved.id}>${stale.id}`);
+      for (let count = 0; count < 60; count++) {
+        await network.tick(1);
+        expect(groupOf(stale.id).isLeader).toBe(false);
+      }
+      network.heal();
+      await network.tick(20);
+      expect(nodes.flatMap(({ fatal }) => fatal)).toEqual([]);
+      expect(stale.machines.get(GROUP)?.texts).toEqual(['a', 'b']);
+    });
+
+    it('does not stand itself before it has all of that again, after a crash either', async () => {
+      const again = await HostNode.open(network, moved.id, OPTIONS, moved.crash());
+      nodes = nodes.map((node) => (node.id === moved.id ? again : node));
+      const group = again.start(GROUP, []);
+      const { term } = groupOf(leader().id).status();
+      // Of its old log it gets the beginning, which says that it votes.
+      const entries = leader().store.group(GROUP).entries(1, 4, FAR);
+      const append = { type: MessageType.App, to: moved.id, from: leader().id, term, entries };
+      again.host.receive(GROUP, { ...EMPTY_MESSAGE, ...append, commit: 3 });
+      await network.settle();
+      expect(group.isVoter).toBe(true);
+      network.cut.clear();
+      network.isolate(moved.id);
+      const asked: unknown[] = [];
+      network.send = (_group, message) => {
+        if (message.from === moved.id) asked.push(message.type);
+      };
+      await network.tick(60);
+      expect(asked).not.toContain(MessageType.PreVote);
+      expect(asked).not.toContain(MessageType.Vote);
+    });
+  });
 });
 
 describe('waiting for a group', () => {

@@ -14,6 +14,7 @@ import {
   NONE,
   type ConfState,
   type LogIndex,
+  type LogEnd,
   type Message,
   type NodeId,
   type SnapshotMetadata,
@@ -132,17 +133,20 @@ export class Host implements GroupSink {
 
   /**
    * Drops the log of a group that does not run; durable when the promise settles. A replica that may
-   * come back one day keeps term and vote, so that it neither votes twice nor founds the group again:
-   * `keepVote`.
+   * come back one day keeps term and vote, so that it neither votes twice nor founds the group again,
+   * and where its log ended, so that nobody is elected who lacks what it once acknowledged: `keepVote`.
    */
   async forgetGroup(id: GroupId, options: { readonly keepVote?: boolean } = {}): Promise<void> {
     if (this.groups.has(id)) throw new Error(`group ${id} still runs`);
     this.handOverBatch();
     const batch = this.ports.store.batch();
-    const { term, vote } = this.ports.store.group(id).initialState().hardState;
+    const log = this.ports.store.group(id);
+    const { term, vote } = log.initialState().hardState;
+    const floor = later(log.voteFloor(), { index: log.lastIndex(), term: log.lastTerm() });
     batch.removeGroup(id);
     if (options.keepVote === true) {
       batch.setHardState(id, { term: Math.max(term, TERM_FIRST), vote, commit: 0 });
+      if (floor.index > 0) batch.setVoteFloor(id, floor);
     }
     await this.ports.store.write(batch, { sync: true });
   }
@@ -427,6 +431,11 @@ export class Host implements GroupSink {
     this.woken.clear();
     this.applying.clear();
   }
+}
+
+/** The one of two ends of logs that is the more up to date. */
+function later(a: LogEnd, b: LogEnd): LogEnd {
+  return a.term > b.term || (a.term === b.term && a.index > b.index) ? a : b;
 }
 
 function isBusy(error: unknown): boolean {

@@ -82,6 +82,7 @@ export function recoverGroup(
     preVote: true,
     disableProposalForwarding: true,
     stepDownOnRemoval: true,
+    voteFloor: log.voteFloor(),
   });
   if (!isFresh(log)) replayConfChanges(node, log, applied);
   // A replica that joins later begins with nothing: its leader tells it who belongs to the group.

@@ -5,7 +5,14 @@
  * Nothing is copied and nothing is checked here: entries are encoded once, straight into the place
  * they are written from.
  */
-import type { ConfState, Entry, HardState, LogIndex, SnapshotMetadata } from '../core/types.js';
+import type {
+  ConfState,
+  Entry,
+  HardState,
+  LogIndex,
+  LogEnd,
+  SnapshotMetadata,
+} from '../core/types.js';
 import { confStateBytes, HARD_STATE_RECORD_BYTES, RECORD_HEADER_BYTES } from './records.js';
 import type { GroupId, LogBatch } from './types.js';
 
@@ -20,7 +27,8 @@ export type LogOperation =
     }
   | { readonly kind: 'snapshot'; readonly group: GroupId; readonly metadata: SnapshotMetadata }
   | { readonly kind: 'compact'; readonly group: GroupId; readonly index: LogIndex }
-  | { readonly kind: 'remove'; readonly group: GroupId };
+  | { readonly kind: 'remove'; readonly group: GroupId }
+  | { readonly kind: 'vote-floor'; readonly group: GroupId; readonly floor: LogEnd };
 
 export class OperationBatch implements LogBatch {
   private operations: LogOperation[] = [];
@@ -63,6 +71,11 @@ export class OperationBatch implements LogBatch {
   removeGroup(group: GroupId): void {
     this.bytesTotal += RECORD_HEADER_BYTES;
     this.operations.push({ kind: 'remove', group });
+  }
+
+  setVoteFloor(group: GroupId, floor: LogEnd): void {
+    this.bytesTotal += RECORD_HEADER_BYTES;
+    this.operations.push({ kind: 'vote-floor', group, floor });
   }
 
   /** Hands the operations over and leaves the batch empty. */

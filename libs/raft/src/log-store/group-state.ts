@@ -11,7 +11,9 @@ import {
   EMPTY_HARD_STATE,
   type Entry,
   type HardState,
+  LOG_START,
   type LogIndex,
+  type LogEnd,
   type Snapshot,
   type SnapshotMetadata,
   type Term,
@@ -41,6 +43,7 @@ export class GroupState implements GroupLog {
   confIndex: LogIndex = 0;
   compactedIndex: LogIndex = 0;
   compactedTerm: Term = 0;
+  floor: LogEnd = LOG_START;
   isStored = false;
   private provider: (() => Snapshot) | undefined;
 
@@ -62,6 +65,10 @@ export class GroupState implements GroupLog {
 
   confStateIndex(): LogIndex {
     return this.confIndex;
+  }
+
+  voteFloor(): LogEnd {
+    return this.floor;
   }
 
   firstIndex(): LogIndex {
@@ -128,6 +135,7 @@ export class GroupState implements GroupLog {
     this.confIndex = 0;
     this.compactedIndex = 0;
     this.compactedTerm = 0;
+    this.floor = LOG_START;
     this.isStored = false;
     this.provider = undefined;
   }

@@ -18,7 +18,12 @@ const step: fc.Arbitrary<ModelStep> = fc.record({
     { arbitrary: fc.constant('overwrite' as const), weight: 3 },
     { arbitrary: fc.constant('hard-state' as const), weight: 2 },
     {
-      arbitrary: fc.constantFrom('conf' as const, 'snapshot' as const, 'remove' as const),
+      arbitrary: fc.constantFrom(
+        'conf' as const,
+        'snapshot' as const,
+        'floor' as const,
+        'remove' as const,
+      ),
       weight: 1,
     },
   ),

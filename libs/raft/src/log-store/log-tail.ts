@@ -8,7 +8,7 @@
  *
  *     written | in flight | sealed, waiting ... | open frame, gathering
  */
-import type { Entry } from '../core/types.js';
+import type { Entry, LogEnd } from '../core/types.js';
 import type { LogOperation } from './batch.js';
 import { LogStoreError } from './errors.js';
 import {
@@ -198,7 +198,10 @@ export class LogTail {
 
   private storeStateBytes(): number {
     let bytes = RECORD_HEADER_BYTES + this.segments.count * 8;
-    for (const group of this.groups.allStored()) bytes += groupStateRecordBytes(group.confState);
+    for (const group of this.groups.allStored()) {
+      bytes += groupStateRecordBytes(group.confState);
+      if (group.floor.index > 0) bytes += RECORD_HEADER_BYTES;
+    }
     return bytes;
   }
 
@@ -209,6 +212,7 @@ export class LogTail {
     for (const group of this.groups.allStored()) {
       const { block } = frame;
       block.used += putGroupStateRecord(block, block.used, group.id, group.fields());
+      if (group.floor.index > 0) this.putPlain(frame, floorRecord(group.id, group.floor));
     }
   }
 
@@ -250,6 +254,10 @@ export class LogTail {
       case 'remove':
         if (!this.groups.remove(id)) return;
         this.putPlain(frame, emptyRecord(RecordKind.RemoveGroup, id, 0, 0));
+        return;
+      case 'vote-floor':
+        this.groups.stored(id).floor = operation.floor;
+        this.putPlain(frame, floorRecord(id, operation.floor));
         return;
     }
   }
@@ -294,4 +302,8 @@ export class LogTail {
 
 function emptyRecord(kind: RecordKind, group: GroupId, index: number, term: number): PlainRecord {
   return { kind, group, index, term, payload: NO_PAYLOAD };
+}
+
+function floorRecord(id: GroupId, { index, term }: LogEnd): PlainRecord {
+  return emptyRecord(RecordKind.VoteFloor, id, index, term);
 }

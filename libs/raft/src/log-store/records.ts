@@ -31,6 +31,8 @@ export const RecordKind = {
   StoreState: 8,
   /** payload: segments that are no longer in use. */
   DropSegments: 9,
+  /** index, term: where the log ended that the group gave up. */
+  VoteFloor: 10,
 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
 

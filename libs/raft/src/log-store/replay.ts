@@ -6,7 +6,7 @@
  * entries can appear that do not follow the ones before; what is left at the end must be without a
  * gap, otherwise something that was needed is missing, and that is damage.
  */
-import type { LogIndex } from '../core/types.js';
+import { LOG_START, type LogIndex } from '../core/types.js';
 import { FRAME_HEADER_BYTES, type FrameHeader } from './format.js';
 import type { GroupDirectory } from './group-directory.js';
 import type { GroupState } from './group-state.js';
@@ -115,6 +115,9 @@ export class Replay {
       case RecordKind.RemoveGroup:
         this.removeGroup(id);
         return undefined;
+      case RecordKind.VoteFloor:
+        this.groups.stored(id).floor = { index, term };
+        return undefined;
       case RecordKind.GroupState:
         return this.applyGroupState(view, header);
       case RecordKind.StoreState:
@@ -154,6 +157,8 @@ export class Replay {
     group.hardState = { term: fields.hardTerm, vote: fields.vote, commit: fields.commit };
     group.confState = fields.confState;
     group.confIndex = fields.confIndex;
+    // If there is one, its record comes next.
+    group.floor = LOG_START;
     group.table.truncateFrom(fields.lastIndex + 1);
     this.compact(group, fields.compactedIndex, fields.compactedTerm);
     this.lastIndexes.set(group.id, fields.lastIndex);

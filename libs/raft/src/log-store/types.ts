@@ -12,6 +12,7 @@ import type {
   Entry,
   HardState,
   LogIndex,
+  LogEnd,
   Snapshot,
   SnapshotMetadata,
   Term,
@@ -40,6 +41,8 @@ export interface LogBatch {
   compact(group: GroupId, index: LogIndex): void;
   /** Forgets the group. Its handle is dead from then on: ask the store for a new one. */
   removeGroup(group: GroupId): void;
+  /** Where the log ended that the group just gave up; stays until the group is removed. */
+  setVoteFloor(group: GroupId, floor: LogEnd): void;
   readonly isEmpty: boolean;
   /** Upper bound of what the batch adds to the log, in bytes. */
   readonly bytes: number;
@@ -83,6 +86,8 @@ export interface GroupLog extends Storage {
   confStateIndex(): LogIndex;
   /** Term of the last entry, or of the compaction point if there is none. */
   lastTerm(): Term;
+  /** Where the log ended that was given up before this one; the start of a log if none was. */
+  voteFloor(): LogEnd;
   /** Whether anything at all is stored for this group. */
   readonly isStored: boolean;
 }

@@ -29,6 +29,7 @@ export function contentOf(log: GroupLog): unknown {
     first,
     last,
     termBefore: log.term(first - 1),
+    floor: log.voteFloor(),
     entries: stored.map(({ index, term, type, data }) => ({
       index,
       term,

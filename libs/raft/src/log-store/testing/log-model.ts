@@ -10,6 +10,8 @@ import {
   type Entry,
   EntryType,
   type HardState,
+  LOG_START,
+  type LogEnd,
 } from '../../core/types.js';
 import { EMPTY_CONF_STATE } from '../group-state.js';
 import type { GroupId, LogBatch } from '../types.js';
@@ -17,7 +19,8 @@ import { confState } from './fixtures.js';
 
 export interface ModelStep {
   readonly group: GroupId;
-  readonly kind: 'append' | 'overwrite' | 'hard-state' | 'conf' | 'snapshot' | 'compact' | 'remove';
+  readonly kind:
+    'append' | 'overwrite' | 'hard-state' | 'conf' | 'snapshot' | 'compact' | 'floor' | 'remove';
   readonly size: number;
   readonly place: number;
 }
@@ -28,6 +31,7 @@ interface ModelGroup {
   confIndex: number;
   compactedIndex: number;
   compactedTerm: number;
+  floor: LogEnd;
   entries: Entry[];
 }
 
@@ -59,6 +63,7 @@ export class LogModel {
       first: group.compactedIndex + 1,
       last: group.compactedIndex + group.entries.length,
       termBefore: group.compactedTerm,
+      floor: group.floor,
       entries: group.entries.map(({ index, term, type, data }) => ({
         index,
         term,
@@ -112,6 +117,10 @@ export class LogModel {
         batch.compact(id, to.index);
         break;
       }
+      case 'floor':
+        group.floor = { index: 1 + place, term: size };
+        batch.setVoteFloor(id, group.floor);
+        break;
       case 'remove':
         this.groups.delete(id);
         batch.removeGroup(id);
@@ -137,6 +146,7 @@ function freshGroup(): ModelGroup {
     confIndex: 0,
     compactedIndex: 0,
     compactedTerm: 0,
+    floor: LOG_START,
     entries: [],
   };
 }
