@@ -37,6 +37,8 @@ export class TableRegistry {
   private readonly retired = new Map<number, TableStateMachine>();
   private readonly waiting = new Map<number, TableInfo>();
   private readonly beingDestroyed = new Set<number>();
+  /** Given up before, and surely without rows, whatever a power cut takes from the engine. */
+  private readonly cleared = new Set<number>();
   private destroying: Promise<void> = Promise.resolve();
   private cancelRetry: Cancel | undefined;
   private stopped = false;
@@ -115,9 +117,11 @@ export class TableRegistry {
 
   private start(info: TableInfo): void {
     if (this.byId.has(info.id)) return;
-    // Its rows are still being removed: it begins once they are gone.
-    if (this.beingDestroyed.has(info.id)) {
+    // Rows of its former life may still be there, or come back with a power cut when its log has
+    // begun anew and does not reach them: it begins once they are gone for good.
+    if (this.beingDestroyed.has(info.id) || this.mayHaveOldRows(info.id)) {
       this.waiting.set(info.id, info);
+      this.beginToDestroy(info.id, true);
       return;
     }
     try {
@@ -131,7 +135,7 @@ export class TableRegistry {
   }
 
   private startNow({ id, name, founders, preferredLeader }: TableInfo): void {
-    const machine = this.openTable(id);
+    const machine = new TableStateMachine({ engine: this.engine, tableId: id });
     const self = this.runtime.host.nodeId;
     const peers = founders.includes(self) ? founders : [];
     const group = this.runtime.host.startGroup(id, new TableMachine(machine), peers);
@@ -139,6 +143,7 @@ export class TableRegistry {
     if (machine.installedNote() !== undefined) machine.removeInactive();
     this.runtime.snapshots.add(id, machine, group);
     const table = { id, name, group, machine };
+    this.cleared.delete(id);
     this.byId.set(id, table);
     this.byName.set(name, table);
     if (preferredLeader === self && peers.length > 1) group.campaignSoon(1);
@@ -162,24 +167,34 @@ export class TableRegistry {
       this.runtime.snapshots.remove(id);
       this.runtime.host.stopGroup(id);
     } else if (!this.runtime.hasLogOf(id)) return;
-    if (this.beingDestroyed.has(id)) return;
     if (keepVote && !table && this.runtime.isTombstone(id)) return;
+    this.beginToDestroy(id, keepVote);
+  }
+
+  private mayHaveOldRows(id: number): boolean {
+    return this.runtime.isTombstone(id) && !this.cleared.has(id);
+  }
+
+  private beginToDestroy(id: number, keepVote: boolean): void {
+    if (this.beingDestroyed.has(id)) return;
     this.beingDestroyed.add(id);
     this.destroying = this.destroying
       .then(() => this.destroy(id, keepVote))
-      // What failed is tried again at the next start.
+      // What failed is tried again when the replica is to come back, or at the next start.
       .catch(this.onDestroyError)
       .finally(() => {
         this.beingDestroyed.delete(id);
         const waiting = this.waiting.get(id);
-        if (waiting && !this.stopped) this.start(waiting);
+        if (!waiting || this.stopped) return;
+        if (this.mayHaveOldRows(id)) this.retrySoon();
+        else this.start(waiting);
       });
   }
 
   /**
-   * The log first, down to the vote that marks that it was given up; then the rows; and the mark of a
-   * deleted table once the engine is on disk, and with it a catalog that says so. However a crash
-   * falls between them, what is left is known for what it is (`startNow`, `removeLeftovers`), and a
+   * The log first, down to the vote that marks that it was given up; then the rows, on disk too; and
+   * the mark of a deleted table last, when a catalog that says so is on disk with them. However a crash
+   * falls between them, what is left is known for what it is (`start`, `removeLeftovers`), and a
    * catalog of before the deletion does not found the table once more.
    */
   private async destroy(id: number, keepVote: boolean): Promise<void> {
@@ -190,16 +205,8 @@ export class TableRegistry {
     // The same object as before, so that whoever still holds it sees that the table is gone.
     (machine ?? new TableStateMachine({ engine: this.engine, tableId: id })).destroy();
     this.retired.delete(id);
-    if (keepVote) return;
     await this.engine.sync();
-    await host.forgetGroup(id);
-  }
-
-  /** The rows the replica here begins with: none, if its log was given up before they were gone. */
-  private openTable(id: number): TableStateMachine {
-    const machine = new TableStateMachine({ engine: this.engine, tableId: id });
-    if (!this.runtime.isTombstone(id) || machine.state.appliedIndex === 0) return machine;
-    machine.destroy();
-    return new TableStateMachine({ engine: this.engine, tableId: id });
+    if (keepVote) this.cleared.add(id);
+    else await host.forgetGroup(id);
   }
 }
