@@ -470,6 +470,21 @@ describe('members of a group', () => {
 });
 
 describe('waiting for a group', () => {
+  it('that sleeps ends with the deadline too: nothing else may ever wake it', async () => {
+    await cluster(3);
+    await network.tick(30);
+    const [follower] = followers();
+    if (!follower) throw new Error('there is no follower');
+    const group = groupOf(follower.id);
+    expect(group.isAsleep).toBe(true);
+    network.isolate(follower.id);
+    const waits = group.applied(1_000, network.nowMs + 100);
+    const outcome = Promise.allSettled([waits]);
+    await network.tick(4);
+    expect(await stateOf(waits)).toBe('failed');
+    expect(await outcome).toMatchObject([{ reason: { code: 'timeout' } }]);
+  });
+
   it('a leader is waited for until the deadline, and so is an index', async () => {
     const alone = await HostNode.open(network, 1, OPTIONS);
     nodes.push(alone);

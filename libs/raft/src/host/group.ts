@@ -243,7 +243,10 @@ export class Group<Result> implements HostedGroup {
   leaderKnown(deadlineMs: number): Promise<NodeId> {
     if (this.closed) return Promise.reject(new HostError(this.closed.code, this.closed.message));
     const { lead } = this.node.raft;
-    return lead === NONE ? this.leaderWaits.until(1, deadlineMs) : Promise.resolve(lead);
+    if (lead !== NONE) return Promise.resolve(lead);
+    // Deadlines are looked at by the clock: whoever waits keeps it running.
+    this.work();
+    return this.leaderWaits.until(1, deadlineMs);
   }
 
   /** Settles once the state here holds everything up to `index`. Rejects with HostError timeout. */
@@ -251,6 +254,7 @@ export class Group<Result> implements HostedGroup {
     if (this.closed) return Promise.reject(new HostError(this.closed.code, this.closed.message));
     const { appliedIndex } = this.machine;
     if (appliedIndex >= index) return Promise.resolve(appliedIndex);
+    this.work();
     return this.appliedWaits.until(index, deadlineMs);
   }
 
