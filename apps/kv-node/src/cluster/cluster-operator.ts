@@ -27,7 +27,7 @@ import {
 import { planMoves, type Move } from '../placement/plan-moves.js';
 import { nextCatalogStep, type CatalogStep } from './catalog-members.js';
 import { type ClusterView } from './cluster-view.js';
-import { CAUGHT_UP_ENTRIES } from './table-mover.js';
+import { hasCaughtUp } from './table-mover.js';
 
 /** Tables whose replicas move at a time. */
 export const MOVES_IN_FLIGHT_MAX = 4;
@@ -139,10 +139,7 @@ export class ClusterOperator {
       self: this.self,
       nodes: this.view.state.nodes,
       confState: group.confState(),
-      hasCaughtUp: (node) => {
-        const member = progress.get(node);
-        return member !== undefined && member.match + CAUGHT_UP_ENTRIES >= lastIndex;
-      },
+      hasCaughtUp: (node) => hasCaughtUp(progress.get(node), lastIndex),
       isEmpty: (node) => this.view.isEmpty(node),
       isAlive: (node) => this.view.isAlive(node),
     });

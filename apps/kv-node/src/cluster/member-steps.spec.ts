@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type NodeInfo, type NodeState } from '../catalog/catalog-state.js';
 import { CATALOG_VOTERS_MAX, nextCatalogStep } from './catalog-members.js';
-import { nextMemberStep } from './table-mover.js';
+import { hasCaughtUp, nextMemberStep } from './table-mover.js';
 import { nextNodeId, whyNodeRefused, whyNotRemoved } from './node-checks.js';
 
 const conf = (voters: number[], learners: number[] = [], votersOutgoing: number[] = []) => ({
@@ -13,6 +13,14 @@ const conf = (voters: number[], learners: number[] = [], votersOutgoing: number[
 });
 
 describe('the members of a table', () => {
+  it('one that has not answered yet has not caught up, however short the log is', () => {
+    const member = (match: number) => ({ match, isLearner: true, isActive: true });
+    expect(hasCaughtUp(member(0), 3)).toBe(false);
+    expect(hasCaughtUp(undefined, 3)).toBe(false);
+    expect(hasCaughtUp(member(1), 3)).toBe(true);
+    expect(hasCaughtUp(member(1), 1_000)).toBe(false);
+  });
+
   const step = (
     confState: ReturnType<typeof conf>,
     wanted: number[],

@@ -17,6 +17,7 @@ import {
   type ConfChangeV2,
   type ConfState,
   type Group,
+  type MemberProgress,
 } from '@flotilla/raft';
 import { encodeRow, decodeRow, tableKey } from '../catalog/catalog-rows.js';
 import { type Catalog } from '../catalog/catalog.service.js';
@@ -24,8 +25,17 @@ import { type TableInfo } from '../catalog/catalog-state.js';
 import { type TableRegistry } from '../tables/table-registry.js';
 
 /** A learner that lacks no more entries than this has caught up. */
-export const CAUGHT_UP_ENTRIES = 100;
+const CAUGHT_UP_ENTRIES = 100;
 const STEP_TIMEOUT_MS = 5_000;
+
+/**
+ * Whether a member holds nearly everything. A short log makes no difference: who has not answered yet
+ * may be out of reach, and would only count as missing once it votes.
+ */
+export function hasCaughtUp(member: MemberProgress | undefined, lastIndex: number): boolean {
+  if (member === undefined || member.match === 0) return false;
+  return member.match + CAUGHT_UP_ENTRIES >= lastIndex;
+}
 
 /** What has to be done next for a group to have the members it should. */
 export type MemberStep =
@@ -102,10 +112,7 @@ export async function stepMembers(
     wanted,
     preferredLeader,
     mayReturn: (node) => group.mayReturn(node),
-    hasCaughtUp: (node) => {
-      const member = progress.get(node);
-      return member !== undefined && isAlive(node) && member.match + CAUGHT_UP_ENTRIES >= lastIndex;
-    },
+    hasCaughtUp: (node) => isAlive(node) && hasCaughtUp(progress.get(node), lastIndex),
   });
   if (step.kind === 'change') await group.proposeConfChange(step.change, deadlineMs);
   if (step.kind === 'hand-over') group.transferLeader(step.to);

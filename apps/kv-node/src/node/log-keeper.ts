@@ -53,28 +53,32 @@ export class LogKeeper {
     const targets = this.targets();
     if (targets.size === 0) return;
     await this.storage.engine.sync();
+    // A replica that moved away meanwhile, and came back, has another log and another state now.
+    const running = new Set(this.groups());
+    const cuts = new Map<number, number>();
+    for (const [group, index] of targets) if (running.has(group)) cuts.set(group.id, index);
     const before = this.storage.log.stats().bytes;
-    await this.runtime.host.compact(targets);
+    await this.runtime.host.compact(cuts);
     const { bytes, segments } = this.storage.log.stats();
     const freedBytes = before - bytes;
-    this.logger.debug({ groups: targets.size, freedBytes, bytes, segments }, 'cut the raft log');
+    this.logger.debug({ groups: cuts.size, freedBytes, bytes, segments }, 'cut the raft log');
   }
 
   /** Up to which index each group is cut; groups with little to cut are left alone. */
-  private targets(): Map<number, number> {
+  private targets(): Map<KeptGroup, number> {
     const { snapshotEntries, compactionOverheadEntries, logBytesMax } = this.config.raft;
     const tooLarge = this.storage.log.stats().bytes > logBytesMax;
     const kept = tooLarge ? 0 : compactionOverheadEntries;
     const least = tooLarge ? 1 : snapshotEntries;
-    const targets = new Map<number, number>();
+    const targets = new Map<KeptGroup, number>();
     if (snapshotEntries === 0 && !tooLarge) return targets;
     for (const group of this.groups()) {
-      const { id, appliedIndex, log } = group;
+      const { appliedIndex, log } = group;
       const most = appliedIndex - kept;
       // Asking who has what costs more than looking whether there is anything to cut.
       if (most - log.firstIndex() + 1 < least) continue;
       const target = tooLarge ? most : Math.min(most, this.heldFrom(group));
-      if (target - log.firstIndex() + 1 >= least) targets.set(id, target);
+      if (target - log.firstIndex() + 1 >= least) targets.set(group, target);
     }
     return targets;
   }

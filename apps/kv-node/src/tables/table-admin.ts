@@ -10,6 +10,7 @@
  * each other instead of racing. A change is a compare and a write in one entry of the catalog; who
  * loses a race all the same reads again and tries again, within its deadline.
  */
+import { GrpcStatusError } from '@flotilla/grpc';
 import { HostError, HostErrorCode } from '@flotilla/raft';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
@@ -82,7 +83,7 @@ export class TableAdmin {
     const outcome = await this.inTurn(() => this.insert(name, deadlineMs));
     if (outcome.kind !== 'inserted') return outcome;
     await this.followedBy(outcome.index);
-    await this.usable(outcome.table, deadlineMs);
+    await this.untilUsable(outcome.table, deadlineMs);
     return { kind: 'created', id: outcome.table.id };
   }
 
@@ -209,6 +210,17 @@ export class TableAdmin {
       }),
     );
     return followed;
+  }
+
+  /** Why it cannot be used yet says nothing of whether it was created: it was. */
+  private async untilUsable(table: TableInfo, deadlineMs: number): Promise<void> {
+    try {
+      await this.usable(table, deadlineMs);
+    } catch (cause) {
+      if (!(cause instanceof HostError) && !(cause instanceof GrpcStatusError)) throw cause;
+      const text = 'the table is created, but cannot be used yet';
+      throw new HostError(HostErrorCode.Timeout, text, { cause });
+    }
   }
 
   private async usable(table: TableInfo, deadlineMs: number): Promise<void> {
