@@ -10,7 +10,7 @@
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { type TableSnapshot, type TableStateMachine } from '@flotilla/mvcc';
 import { peerV1 } from '@flotilla/proto';
-import { type Group } from '@flotilla/raft';
+import { StorageError, type Group, type SnapshotMetadata } from '@flotilla/raft';
 import { type Cancel, type NodeClock } from '../node/node-clock.js';
 import { toWire } from './snapshot-note.js';
 
@@ -100,7 +100,7 @@ export class SnapshotSource {
     if (this.openViews >= VIEWS_MAX) {
       throw new GrpcStatusError(status.UNAVAILABLE, 'too many snapshots are being read');
     }
-    const metadata = toWire(origin.group.snapshotMetadata());
+    const metadata = toWire(metadataOf(origin));
     const view = origin.table.openSnapshot();
     const session = { group, view, metadata, latest: undefined, usedAtMs: this.clock.nowMs() };
     this.sessions.set(key, session);
@@ -121,6 +121,16 @@ export class SnapshotSource {
   private end(key: string): void {
     this.sessions.get(key)?.view.close();
     this.sessions.delete(key);
+  }
+}
+
+/** A state that is no snapshot yet will soon be one. */
+function metadataOf({ group }: SnapshotOrigin): SnapshotMetadata {
+  try {
+    return group.snapshotMetadata();
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    throw new GrpcStatusError(status.UNAVAILABLE, error.message, undefined, { cause: error });
   }
 }
 

@@ -401,6 +401,51 @@ describe('members of a group', () => {
     expect(answers).toMatchObject([{ reject: true }]);
   });
 
+  it('a state that is older than the known configuration is no snapshot with it', async () => {
+    const alone = await HostNode.open(network, 1, OPTIONS);
+    nodes.push(alone);
+    alone.start(GROUP, [1]);
+    await untilLed();
+    await write('a');
+    await changed(1, change(ConfChangeType.AddLearnerNode, 2), FAR);
+    await write('b');
+    const { appliedIndex } = groupOf(1);
+    alone.host.close();
+    await alone.store.close();
+    // Of the log all is there, of the state what it was before the change.
+    const files = alone.files.crash((below) => below - 1);
+    const again = await HostNode.open(network, 1, OPTIONS, files);
+    nodes = [again];
+    const before = { appliedIndex: 3, texts: ['a'], installed: undefined, staged: undefined };
+    const group = again.startWith(GROUP, [1], new SlottedMachine(before));
+    expect(group.confState().learners).toEqual([2]);
+    expect(() => group.snapshotMetadata()).toThrow('too few for a snapshot');
+    await network.tick(3);
+    expect(group.snapshotMetadata().index).toBeGreaterThanOrEqual(appliedIndex);
+    expect(group.snapshotMetadata().confState.learners).toEqual([2]);
+  });
+
+  it('a configuration that a crash took from the log is stored before its entries are cut', async () => {
+    let node = await HostNode.open(network, 1, OPTIONS);
+    nodes.push(node);
+    node.start(GROUP, [1]);
+    await untilLed();
+    await write('a');
+    await changed(1, change(ConfChangeType.AddLearnerNode, 2), FAR);
+    const { appliedIndex } = groupOf(1);
+    for (let life = 1; life <= 2; life++) {
+      // Nothing was synced after the entry itself.
+      node = await HostNode.open(network, 1, OPTIONS, node.crash());
+      nodes = [node];
+      const state = { appliedIndex, texts: ['a'], installed: undefined, staged: undefined };
+      const group = node.startWith(GROUP, [1], new SlottedMachine(state));
+      expect(group.confState().learners).toEqual([2]);
+      expect(node.store.group(GROUP).confStateIndex() < appliedIndex).toBe(life === 1);
+      await network.settle();
+      await node.host.compact(new Map([[GROUP, appliedIndex]]));
+    }
+  });
+
   describe('that moved away, and came back with nothing', () => {
     let stale: HostNode;
     let moved: HostNode;

@@ -169,11 +169,15 @@ export class Group<Result> implements HostedGroup {
     return tracker.config.voters[0].has(id) || tracker.config.voters[1].has(id);
   }
 
-  /** What the state as it is now would be a snapshot of. Throws StorageError before any state. */
+  /**
+   * What the state as it is now would be a snapshot of. Throws StorageError before any state, and
+   * while the state does not hold the last change of members yet: after a power cut the configuration
+   * that is known may be of a later entry, and whoever took both would apply that entry once more.
+   */
   snapshotMetadata(): SnapshotMetadata {
     const index = this.machine.appliedIndex;
-    if (index === 0) {
-      const message = `group ${this.id} has applied nothing yet`;
+    if (index === 0 || index < this.log.confStateIndex()) {
+      const message = `group ${this.id} has applied ${index} entries, too few for a snapshot`;
       throw new StorageError('snapshot-temporarily-unavailable', message);
     }
     return { index, term: this.node.raft.log.termOrZero(index), confState: this.confState() };

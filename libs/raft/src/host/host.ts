@@ -110,7 +110,16 @@ export class Host implements GroupSink {
     this.handOverBatch();
     const log = this.ports.store.group(id);
     this.finishInstall(id, machine);
-    const node = recoverGroup(id, log, machine.appliedIndex, peers, this.options, this.ports);
+    const { appliedIndex } = machine;
+    const { node, changedAt } = recoverGroup(
+      id,
+      log,
+      appliedIndex,
+      peers,
+      this.options,
+      this.ports,
+    );
+    if (changedAt > 0) this.confChanged(id, changedAt, node.raft.tracker.confState());
     const nonce = Math.floor(this.ports.random() * NONCE_LIMIT);
     const group = new Group(id, node, log, machine, this.options, this.signals, nonce);
     this.groups.set(id, group);
@@ -273,7 +282,7 @@ export class Host implements GroupSink {
     this.ports.peers.send(group, message);
   }
 
-  /** GroupSink: goes to the log unsynced; `recoverGroup` can do without it. */
+  /** GroupSink: goes to the log unsynced; `recoverGroup` can do without it while the log is whole. */
   confChanged(group: GroupId, index: LogIndex, confState: ConfState): void {
     this.batch.setConfState(group, index, confState);
   }
