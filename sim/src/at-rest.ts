@@ -25,12 +25,14 @@ export async function judgeAtRest(sim: Simulation): Promise<void> {
   const client = new SimClient(PROOF_CLIENT, clientWorld(sim), 1);
   for (const table of tablesNow(sim)) {
     for (const node of sim.members()) {
-      const proved = await eventually(sim, async () => {
-        // One that was being deleted when calm began may go now.
-        if (!tablesNow(sim).includes(table) && !sim.stableTables.includes(table)) return undefined;
-        return (await client.proves(table, node)) ? undefined : `table ${table} at node ${node.id}`;
-      });
-      if (proved !== undefined) return sim.fail('progress', `no write and read: ${proved}`);
+      const proved = await eventually(sim, async () =>
+        isGone(sim, table) || (await client.proves(table, node))
+          ? undefined
+          : `table ${table} at node ${node.id}`,
+      );
+      if (proved === undefined) continue;
+      describeGroups(sim);
+      return sim.fail('progress', `no write and read: ${proved}`);
     }
   }
   const held = await eventually(sim, () => whatIsBehind(sim));
@@ -50,6 +52,7 @@ function describeGroups(sim: Simulation): void {
       const group = tables.get(id)?.group;
       const here = group && {
         ...group.status(),
+        isAsleep: group.isAsleep,
         confState: group.confState(),
         progress: [...group.progress()],
       };
@@ -140,6 +143,11 @@ function tablesNow(sim: Simulation): string[] {
   return [...(core?.cluster.catalog.state.tables.keys() ?? [])];
 }
 
+/** A deletion that was asked for before all was calm may be made after it. */
+function isGone(sim: Simulation, table: string): boolean {
+  return !sim.stableTables.includes(table) && !tablesNow(sim).includes(table);
+}
+
 function clientWorld(sim: Simulation) {
   return {
     world: sim.world,
@@ -148,5 +156,6 @@ function clientWorld(sim: Simulation) {
     nodes: () => sim.members(),
     tables: () => ({ stable: sim.stableTables, all: sim.stableTables }),
     goesOn: () => true,
+    quietMs: () => 0,
   };
 }

@@ -14,6 +14,8 @@ const DOWN_MAX_MS = 8_000;
 const PAUSE_MAX_MS = 8_000;
 const CUT_MAX_MS = 15_000;
 const SLOW_MAX_MS = 400;
+const WIPED_MAX_MS = 10_000;
+const QUIET_MAX_MS = 10_000;
 const NODES_MAX = 6;
 const ASK_TIMEOUT_MS = 20_000;
 const OTHER_TABLES_MAX = 3;
@@ -114,6 +116,9 @@ export class Faults {
         return network.resetSome();
       case 'heal':
         return network.heal();
+      case 'quiet':
+        sim.quietUntilMs = sim.world.nowMs + random.next() * QUIET_MAX_MS;
+        return;
       case 'disk-error':
         node.disk.failing = random.chance(0.5) ? 'sync' : 'write';
         return;
@@ -177,7 +182,8 @@ export class Faults {
     this.isChanging = true;
     try {
       if (fault === 'add') await this.add(0);
-      else if (fault === 'replace') await this.replace(node);
+      else if (fault === 'replace') await this.replace(node, false);
+      else if (fault === 'wipe') await this.replace(node, true);
       else if (fault === 'drain') await this.drain(node);
       else if (fault === 'remove') await this.remove(node);
     } finally {
@@ -245,12 +251,18 @@ export class Faults {
     }
   }
 
-  private async replace(node: SimNode): Promise<void> {
+  /** `startsAgain`: first it is started under its old id, as if nothing had happened. */
+  private async replace(node: SimNode, startsAgain: boolean): Promise<void> {
     const { sim } = this;
     if (sim.members().length < 3 || sim.up().length < sim.members().length) return;
     sim.note(`node ${node.id} loses its disk`);
     sim.leaving.add(node.id);
     node.end('power');
+    if (startsAgain) {
+      node.disk.wipe();
+      node.start();
+      await sim.sleep(sim.random.next() * WIPED_MAX_MS);
+    }
     node.retire();
     for (let attempt = 0; attempt < 20; attempt++) {
       const before = sim.nodes.size;
@@ -291,7 +303,15 @@ export class Faults {
     const { otherTables } = this.sim;
     const [name] = otherTables;
     if (name === undefined) return;
-    const outcome = await this.askAnyNode((core) => core.cluster.admin.delete(name));
+    let known: number | undefined;
+    const outcome = await this.askAnyNode((core) => {
+      known = core.cluster.catalog.state.tables.get(name)?.id;
+      return core.cluster.admin.delete(name);
+    });
+    // Ids only grow: whatever of this name a node knew before is gone with what was deleted.
+    if (outcome?.kind === 'deleted' && known !== undefined) {
+      this.sim.judge.table(known).isDeleted = true;
+    }
     if (outcome?.kind === 'deleted' || outcome?.kind === 'missing') otherTables.delete(name);
   }
 }

@@ -92,6 +92,11 @@ export class Judge {
     return new Map([...this.tables].map(([id, { seenRevision }]) => [id, seenRevision]));
   }
 
+  /** Tables of which a client was told by now that they are deleted. */
+  deletedTables(): ReadonlySet<number> {
+    return new Set([...this.tables.values()].filter((each) => each.isDeleted).map(({ id }) => id));
+  }
+
   table(id: number): TableJudge {
     const known = this.tables.get(id);
     if (known) return known;

@@ -20,12 +20,14 @@ export const FAULTS = [
   'slow',
   'reset',
   'heal',
+  'quiet',
   'disk-error',
   'stop',
   'rolling',
   'transfer',
   'add',
   'replace',
+  'wipe',
   'drain',
   'remove',
   'create-table',
@@ -50,7 +52,7 @@ export interface Profile {
   readonly flags: readonly string[];
 }
 
-const MEMBERSHIP: ReadonlySet<Fault> = new Set(['add', 'replace', 'drain', 'remove']);
+const MEMBERSHIP: ReadonlySet<Fault> = new Set(['add', 'replace', 'wipe', 'drain', 'remove']);
 
 export function drawProfile(random: SimRandom): Profile {
   const pick = <T>(...choices: readonly [T, ...T[]]): T =>
@@ -65,8 +67,8 @@ export function drawProfile(random: SimRandom): Profile {
     nodes: pick(3, 3, 3, 5, 4),
     tables: pick(1, 1, 2, 4),
     clients: pick(3, 6, 12),
-    thinkMaxMs: pick(5, 20, 100),
-    faultEveryMs: pick(500, 1_500, 4_000),
+    thinkMaxMs: pick(5, 20, 100, 1_000),
+    faultEveryMs: pick(200, 500, 1_500, 4_000),
     faults: drawn,
     network: {
       latencyMinMs: 0.1,
@@ -80,6 +82,7 @@ export function drawProfile(random: SimRandom): Profile {
       syncMaxMs: pick(1, 5, 40),
       stallChance: pick(0, 0.002, 0.02),
       stallMaxMs: pick(500, 4_000),
+      pendingBytesMax: pick(64 * 1024 * 1024, 64 * 1024 * 1024, 4 * 1024),
     },
     clockDrift: pick(0, 0.001, 0.1),
     wallOffsetMaxMs: pick(0, 1_000, 3_600_000),

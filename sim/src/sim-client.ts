@@ -32,6 +32,8 @@ export interface ClientWorld {
   nodes(): readonly SimNode[];
   /** Names of tables; those that are surely there, and stay, come first. */
   tables(): { readonly stable: readonly string[]; readonly all: readonly string[] };
+  /** For how long clients rest now; not above 0 if they do not. */
+  quietMs(): number;
   /** Whether clients go on. */
   goesOn(): boolean;
 }
@@ -42,6 +44,8 @@ interface Asked {
   readonly timeoutMs: number;
   /** What had been seen of every table when it began. */
   readonly floors: ReadonlyMap<number, number>;
+  /** Tables that were deleted before it began. */
+  readonly deleted: ReadonlySet<number>;
   readonly wasStable: boolean;
 }
 
@@ -60,7 +64,8 @@ export class SimClient {
 
   async run(): Promise<void> {
     while (this.parts.goesOn()) {
-      await this.wait(this.parts.random.next() * this.thinkMaxMs);
+      const restMs = Math.max(0, this.parts.quietMs());
+      await this.wait(restMs + this.parts.random.next() * this.thinkMaxMs);
       if (this.parts.goesOn()) await this.once(this.draw());
     }
   }
@@ -80,7 +85,9 @@ export class SimClient {
     const node = nodes[random.below(nodes.length)];
     if (!node) throw new Error('a simulation without nodes');
     const timeoutMs = TIMEOUT_MIN_MS + random.next() * (TIMEOUT_MAX_MS - TIMEOUT_MIN_MS);
-    return { table, node, timeoutMs, floors: this.floors(), wasStable: stable.includes(table) };
+    const deleted = this.parts.judge.deletedTables();
+    const wasStable = stable.includes(table);
+    return { table, node, timeoutMs, floors: this.floors(), deleted, wasStable };
   }
 
   private floors(): ReadonlyMap<number, number> {
@@ -184,6 +191,7 @@ export class SimClient {
     const table = Number(header?.shardId ?? 0);
     this.parts.judge.check(() => {
       const judge = this.parts.judge.table(table);
+      if (linearizable) this.isAlive(asked, table);
       if (linearizable) judge.reads(asked.floors.get(table) ?? 0, range, rows);
       else judge.readsStale(rows);
     });
@@ -198,9 +206,16 @@ export class SimClient {
     const table = Number(header?.shardId ?? 0);
     const revision = Number(header?.revision ?? 0);
     this.parts.judge.check(() => {
+      this.isAlive(asked, table);
       const floor = asked.floors.get(table) ?? 0;
       this.parts.judge.table(table).acknowledges(floor, revision, holds);
     });
+  }
+
+  private isAlive({ deleted, node }: Asked, table: number): void {
+    if (!deleted.has(table)) return;
+    const detail = `node ${node.id} answered for table ${table}, which had been deleted before`;
+    throw new InvariantError('deleted table', detail);
   }
 
   /** The answer; undefined when there is none, or an error that a client has to expect. */

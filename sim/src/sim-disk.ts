@@ -17,6 +17,8 @@ export interface DiskProfile {
   /** How often one takes much longer. */
   readonly stallChance: number;
   readonly stallMaxMs: number;
+  /** What of the log may wait to be written. */
+  readonly pendingBytesMax: number;
 }
 
 /** Of everything, the most: all that was written survives. */
@@ -34,6 +36,11 @@ export class SimDisk {
     private readonly profile: DiskProfile,
   ) {}
 
+  /** Settings of the log that lies on it. */
+  get log(): { readonly pendingBytesMax: number } {
+    return { pendingBytesMax: this.profile.pendingBytesMax };
+  }
+
   /** Joins the disk to the process that uses it now. */
   attach(process: SimProcess): void {
     const gate = () => new Promise<void>((resolve) => process.schedule(this.delayMs(), resolve));
@@ -49,6 +56,13 @@ export class SimDisk {
     const pick = how === 'killed' && !this.failing ? EVERYTHING : this.pick;
     this.files = this.files.crash(pick);
     this.engine = this.engine.crash(how === 'killed' ? EVERYTHING : this.pick);
+  }
+
+  /** Everything on it is lost; nothing runs on it. */
+  wipe(): void {
+    this.files = new SimulatedFiles();
+    this.engine = new SimulatedEngine();
+    this.identity = undefined;
   }
 
   private readonly pick = (below: number): number => this.random.below(below);

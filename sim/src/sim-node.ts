@@ -158,7 +158,11 @@ export class SimNode {
   }
 
   private async boot(process: SimProcess): Promise<void> {
-    const log = await openLogStore('/log', { ...LOG_STORE, files: this.disk.files });
+    const log = await openLogStore('/log', {
+      ...LOG_STORE,
+      ...this.disk.log,
+      files: this.disk.files,
+    });
     this.hooks.opened(this, log);
     const { engine } = this.disk;
     const transport = simTransport({

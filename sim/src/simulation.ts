@@ -60,6 +60,8 @@ export class Simulation {
   readonly stableTables: string[] = [];
   readonly otherTables = new Set<string>();
   readonly lines: string[] = [];
+  /** Until then clients ask nothing, so that groups fall asleep. */
+  quietUntilMs = 0;
   phase: 'founding' | 'trouble' | 'calm' = 'founding';
   /** What became of nodes on purpose: they may be told to go. */
   readonly leaving = new Set<number>();
@@ -195,6 +197,7 @@ export class Simulation {
         all: [...this.stableTables, ...this.otherTables],
       }),
       goesOn: () => this.phase === 'trouble',
+      quietMs: () => this.quietUntilMs - this.world.nowMs,
     };
   }
 

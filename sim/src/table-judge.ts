@@ -33,6 +33,8 @@ export class TableJudge {
   private readonly commands = new Map<number, mvccV1.Command>();
   /** Newest revision that any client knows of. */
   seenRevision = 0;
+  /** A client was told that the table is deleted. */
+  isDeleted = false;
   acknowledged = 0;
   readCount = 0;
 
@@ -83,10 +85,11 @@ export class TableJudge {
   /** A client read all keys of a range at once. */
   reads(floor: number, range: { start: string; end: string }, rows: readonly SeenRow[]): void {
     const newest = this.copy.state.revision;
-    for (let revision = newest; revision >= Math.min(floor, newest); revision--) {
+    for (let revision = Math.min(floor, newest); revision <= newest; revision++) {
       if (!isDeepStrictEqual(this.rowsAt(range, revision), rows)) continue;
       this.readCount++;
-      for (const { modRevision } of rows) this.sees(modRevision);
+      // The first that fits is the least that was seen, also where what was seen is that a row is gone.
+      this.sees(revision);
       return;
     }
     const told = JSON.stringify(rows);
