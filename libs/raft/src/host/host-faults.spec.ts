@@ -69,6 +69,20 @@ describe('the log', () => {
     expect(node.fatal).toEqual([]);
   });
 
+  it('that is too busy to be cut is cut another time', async () => {
+    const node = await HostNode.open(network, 1);
+    const group = node.start(7, [1]);
+    await network.settle();
+    await group.propose(text('a'), FAR);
+    const busy = new LogStoreError('busy', 'planned');
+    vi.spyOn(node.store, 'write').mockImplementationOnce(() => Promise.reject(busy));
+    const { appliedIndex } = group;
+    await node.host.compact(new Map([[7, appliedIndex]]));
+    expect(node.store.group(7).firstIndex()).toBe(1);
+    await node.host.compact(new Map([[7, appliedIndex]]));
+    expect(node.store.group(7).firstIndex()).toBe(appliedIndex + 1);
+  });
+
   it('that fails ends all waiting proposals and reads, and the node is told once', async () => {
     const { leader } = await openThree();
     const group = groupOf(leader);

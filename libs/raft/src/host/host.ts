@@ -242,7 +242,13 @@ export class Host implements GroupSink {
       }
       batch.compact(id, index);
     }
-    if (!batch.isEmpty) await this.ports.store.write(batch, { sync: true });
+    try {
+      if (!batch.isEmpty) await this.ports.store.write(batch, { sync: true });
+    } catch (error) {
+      // Nothing was taken over; what can be cut now can be cut later.
+      if (isBusy(error)) return;
+      throw error;
+    }
     await this.ports.store.dropObsoleteSegments();
   }
 

@@ -138,6 +138,19 @@ describe('durability', () => {
     await store.write(batch);
     expect(store.group(1).lastIndex()).toBe(6);
   });
+
+  it('whoever only waits for what was taken over is never refused, however much that is', async () => {
+    const files = new SimulatedFiles();
+    const store = await open(files, { pendingBytesMax: 200 });
+    const gate = gateSyncs(files);
+    const large = store.batch();
+    large.appendEntries(1, entries(1, 20, 1));
+    const first = store.write(large);
+    const waits = store.write(store.batch());
+    gate.open();
+    await Promise.all([first, waits]);
+    expect(store.group(1).lastIndex()).toBe(20);
+  });
 });
 
 describe('a failing disk', () => {

@@ -70,7 +70,9 @@ export class SegmentedLogStore implements LogStore {
       throw new LogStoreError('invalid', 'the batch was not made by this store');
     }
     const { bytes } = batch;
-    if (this.pendingBytes > 0 && this.pendingBytes + bytes > this.parts.pendingBytesMax) {
+    // An empty batch only waits for what was taken over before, however much that is.
+    const hasRoom = batch.isEmpty || this.pendingBytes + bytes <= this.parts.pendingBytesMax;
+    if (this.pendingBytes > 0 && !hasRoom) {
       throw new LogStoreError('busy', `${this.pendingBytes} bytes wait to be written already`);
     }
     const isSynced = options?.sync !== false;
