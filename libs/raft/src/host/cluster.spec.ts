@@ -2,7 +2,7 @@
  * Several hosts: groups that sleep, leaders that die, replicas that fall behind, members that change.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { HostNode, Network, stateOf, text } from '../../test/support/hosts.js';
+import { EMPTY_MESSAGE, HostNode, Network, stateOf, text } from '../../test/support/hosts.js';
 import { SlottedMachine, type SlottedState } from '../../test/support/slotted-machine.js';
 import {
   ConfChangeTransition,
@@ -550,17 +550,3 @@ describe('waiting for a group', () => {
     ]);
   });
 });
-
-const EMPTY_MESSAGE = {
-  term: 0,
-  logTerm: 0,
-  index: 0,
-  entries: [],
-  commit: 0,
-  vote: 0,
-  snapshot: undefined,
-  reject: false,
-  rejectHint: 0,
-  context: undefined,
-  responses: [],
-};

@@ -140,6 +140,21 @@ export class HostNode {
   }
 }
 
+/** A message that says nothing, to be filled in. */
+export const EMPTY_MESSAGE = {
+  term: 0,
+  logTerm: 0,
+  index: 0,
+  entries: [],
+  commit: 0,
+  vote: 0,
+  snapshot: undefined,
+  reject: false,
+  rejectHint: 0,
+  context: undefined,
+  responses: [],
+};
+
 export function text(content: string): Uint8Array {
   return Buffer.from(content);
 }
