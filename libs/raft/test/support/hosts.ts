@@ -98,10 +98,12 @@ export class HostNode {
     id: NodeId,
     options: Partial<HostOptions> = {},
     files = new SimulatedFiles(),
+    /** Where its random numbers begin: a process that is started again draws others. */
+    firstDraw = id * 7919,
   ): Promise<HostNode> {
     const store = await openLogStore(DIRECTORY, { files, segmentBytesMax: 256 * 1024 });
     const fatal: unknown[] = [];
-    let draws = id * 7919;
+    let draws = firstDraw;
     const host = new Host(
       {
         store,
