@@ -1,159 +1,275 @@
 /**
- * Replicas that leave a node and come back, over power cuts that take from the engine what it was not
- * asked to keep.
+ * Replicas of tables that come and go with a catalog that may be old, on a disk that forgets.
  */
-import { SILENT_LOGGER, loadConfig } from '@flotilla/platform';
-import { SimulatedEngine } from '@flotilla/mvcc/simulation';
+import { TableStateMachine, listTableIds } from '@flotilla/mvcc';
 import { mvccV1 } from '@flotilla/proto';
-import { MessageType, openLogStore, type Entry, type LogStore, type Message } from '@flotilla/raft';
-import { SimulatedFiles } from '@flotilla/raft/testing';
-import { describe, expect, it, vi } from 'vitest';
-import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { openNode, SELF, type Disk, type NodeOnDisk } from '../../test/support/node-on-disk.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
-import { kvNodeSchema, type KvNodeConfig } from '../config/kv-node-config.js';
-import { SYSTEM_CLOCK } from '../node/node-clock.js';
-import { NodeRuntime } from '../node/node-runtime.js';
-import { SnapshotHub } from '../snapshots/snapshot-hub.js';
 import { TableRegistry } from './table-registry.js';
 
-const SELF = 1;
-const LEADER = 2;
-const ID = FIRST_TABLE_ID + 1;
-const FAR = Number.MAX_SAFE_INTEGER;
+const ID = 10_001;
+const FAR_MS = 60_000;
+const SYNCED = (): number => 0;
+const EVERYTHING = (below: number): number => below - 1;
 
-function row(replicas: readonly number[]): TableInfo {
-  const stored = Buffer.alloc(0);
-  const founders = [SELF];
-  const placed = { replicas, founders, movingFrom: [], preferredLeader: SELF };
-  return { id: ID, name: 't', epoch: 1, ...placed, stored };
+let node: NodeOnDisk;
+let registry: TableRegistry;
+let failures: unknown[];
+
+async function open(disk?: Disk): Promise<void> {
+  node = await openNode(disk);
+  failures = [];
+  registry = new TableRegistry(node.runtime, node.engine, (error) => failures.push(error));
 }
 
-async function configOf(): Promise<KvNodeConfig> {
-  const argv = [`--raft.node-id=${SELF}`, '--raft.address=127.0.0.1:1', '--raft.join=true'];
-  const inputs = { argv, environment: {}, cwd: '/', directories: [] };
-  const outcome = loadConfig(kvNodeSchema('0.0.0'), inputs);
-  if (outcome.kind !== 'loaded') throw new Error(JSON.stringify(outcome));
-  return outcome.loaded.config;
+beforeEach(() => open());
+
+/** The row of the table, as a catalog shows it. */
+function row(replicas: readonly number[], more: Partial<TableInfo> = {}): TableInfo {
+  return {
+    id: ID,
+    name: 'table',
+    epoch: ID,
+    replicas,
+    founders: [SELF],
+    movingFrom: [],
+    preferredLeader: SELF,
+    stored: Buffer.alloc(0),
+    ...more,
+  };
 }
 
-function put(index: number, term: number): Entry {
-  const kv = { key: Buffer.from(`k${index}`), value: Buffer.from('v') };
-  const command = mvccV1.Command.fromPartial({ table: Buffer.from('t'), kv });
-  return { index, term, type: 0, data: mvccV1.Command.encode(command).finish() };
+const HERE = row([SELF]);
+const ELSEWHERE = row([2]);
+
+async function fill(keys: readonly string[]): Promise<void> {
+  const { group } = running();
+  await group.leaderKnown(node.runtime.deadline(FAR_MS));
+  for (const key of keys) {
+    const kv = { key: Buffer.from(key), value: Buffer.from('v') };
+    const command = mvccV1.Command.fromPartial({ table: Buffer.from('table'), kv });
+    const deadlineMs = node.runtime.deadline(FAR_MS);
+    await group.propose(mvccV1.Command.encode(command).finish(), deadlineMs);
+  }
 }
 
-/** One life of a node that holds one table, and what it stands on. */
-class Life {
-  readonly errors: unknown[] = [];
-  readonly runtime: NodeRuntime;
-  readonly registry: TableRegistry;
+function running() {
+  const table = registry.get(ID);
+  if (!table) throw new Error('the table does not run here');
+  return table;
+}
 
-  private constructor(
-    config: KvNodeConfig,
-    readonly files: SimulatedFiles,
-    readonly engine: SimulatedEngine,
-    readonly log: LogStore,
-  ) {
-    const calls = {
-      call: () => Promise.reject(new Error('there is nobody')),
-      stream: () => {
-        throw new Error('there is nobody');
-      },
+/** How many keys the rows on disk hold. */
+function keysOnDisk(): number {
+  return new TableStateMachine({ engine: node.engine, tableId: ID }).stats().keys;
+}
+
+function catalogOf(...infos: readonly TableInfo[]): ReadonlyMap<number, TableInfo> {
+  return new Map(infos.map((info) => [info.id, info]));
+}
+
+describe('a replica that the catalog here does not place on this node', () => {
+  beforeEach(async () => {
+    registry.follow(undefined, HERE);
+    await fill(['a', 'b']);
+  });
+
+  it('runs on until the catalog is known to be current, and goes then', async () => {
+    registry.follow(HERE, ELSEWHERE);
+    await registry.settled();
+    await fill(['c']);
+    expect(keysOnDisk()).toBe(3);
+    registry.catalogIsCurrent(catalogOf(ELSEWHERE));
+    expect(registry.get(ID)).toBeUndefined();
+    expect(registry.size).toBe(0);
+    await registry.settled();
+    expect(listTableIds(node.engine)).toEqual([]);
+    expect(node.runtime.isTombstone(ID)).toBe(true);
+    expect(failures).toEqual([]);
+  });
+
+  it('keeps its log and its rows over a restart with an old catalog, and goes on from them', async () => {
+    await node.engine.sync();
+    await open(node.crash(SYNCED));
+    registry.follow(undefined, ELSEWHERE);
+    registry.removeLeftovers();
+    await registry.settled();
+    expect(node.runtime.hasLogOf(ID)).toBe(true);
+    expect(node.runtime.isTombstone(ID)).toBe(false);
+    expect(keysOnDisk()).toBe(2);
+    // The rest of the catalog arrives: it belongs here.
+    registry.follow(ELSEWHERE, HERE);
+    registry.catalogIsCurrent(catalogOf(HERE));
+    await running().group.readBarrier(node.runtime.deadline(FAR_MS));
+    expect(running().machine.stats().keys).toBe(2);
+    await fill(['c']);
+  });
+
+  it('that is not running goes as well, once the catalog is current', async () => {
+    await open(node.crash(EVERYTHING));
+    registry.follow(undefined, ELSEWHERE);
+    registry.catalogIsCurrent(catalogOf(ELSEWHERE));
+    await registry.settled();
+    expect(node.runtime.isTombstone(ID)).toBe(true);
+    expect(listTableIds(node.engine)).toEqual([]);
+  });
+
+  it('stays while the table still moves away from here', async () => {
+    const moving = row([2], { movingFrom: [SELF] });
+    registry.follow(HERE, moving);
+    registry.catalogIsCurrent(catalogOf(moving));
+    await registry.settled();
+    expect(running().group.isLeader).toBe(true);
+    registry.follow(moving, ELSEWHERE);
+    await registry.settled();
+    expect(registry.get(ID)).toBeUndefined();
+    expect(node.runtime.isTombstone(ID)).toBe(true);
+  });
+
+  it('but as another table of its name is gone at once: a deleted table never comes back', async () => {
+    registry.follow(HERE, row([SELF], { id: ID + 1 }));
+    await registry.settled();
+    expect(registry.get(ID)).toBeUndefined();
+    expect(registry.get(ID + 1)).toBeDefined();
+    expect(node.runtime.hasLogOf(ID)).toBe(false);
+  });
+});
+
+describe('a replica that was given up', () => {
+  /** Power goes once the log is given up; what the engine kept of the removal is `pick`'s. */
+  async function giveUpAndCrash(pick: (below: number) => number): Promise<void> {
+    registry.follow(undefined, HERE);
+    await fill(['a', 'b']);
+    await node.engine.sync();
+    registry.catalogIsCurrent(catalogOf(ELSEWHERE));
+    await registry.settled();
+    await open(node.crash(pick));
+    expect(node.runtime.isTombstone(ID)).toBe(true);
+  }
+
+  it('leaves rows without a log in a crash: they are removed at the next start', async () => {
+    await giveUpAndCrash(SYNCED);
+    expect(keysOnDisk()).toBe(2);
+    registry.removeLeftovers();
+    expect(listTableIds(node.engine)).toEqual([]);
+  });
+
+  it('begins with none of them if it comes back first, and does not found its group again', async () => {
+    await giveUpAndCrash(SYNCED);
+    registry.follow(undefined, HERE);
+    const { group, machine } = running();
+    expect(machine.stats()).toMatchObject({ keys: 0, appliedIndex: 0 });
+    for (let count = 0; count < 100; count++) node.runtime.host.tick();
+    await node.runtime.clock.turn();
+    expect(group.isLeader).toBe(false);
+    expect(group.confState().voters).toEqual([]);
+    registry.removeLeftovers();
+    expect(machine.isOpen).toBe(true);
+    expect(node.fatal).toEqual([]);
+  });
+
+  it('remembers its term and its vote', async () => {
+    registry.follow(undefined, HERE);
+    await fill(['a']);
+    const { term } = running().group.status();
+    registry.catalogIsCurrent(catalogOf(ELSEWHERE));
+    await registry.settled();
+    await open(node.crash(EVERYTHING));
+    const { hardState } = node.storage.log.group(ID).initialState();
+    expect(hardState).toMatchObject({ term, vote: SELF, commit: 0 });
+  });
+
+  it('that is wanted again while its rows go begins once they are gone', async () => {
+    registry.follow(undefined, HERE);
+    await fill(['a', 'b']);
+    const before = running().machine;
+    registry.catalogIsCurrent(catalogOf(ELSEWHERE));
+    registry.follow(ELSEWHERE, HERE);
+    expect(registry.get(ID)).toBeUndefined();
+    await registry.settled();
+    expect(before.isOpen).toBe(false);
+    expect(running().machine.stats().keys).toBe(0);
+    expect(running().group.confState().voters).toEqual([]);
+  });
+});
+
+describe('a deleted table', () => {
+  /** Syncs of the engine wait until the returned function is called. */
+  function holdEngine(): () => void {
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    node.engine.syncGate = () => gate;
+    return release;
+  }
+
+  async function untilMarked(): Promise<void> {
+    for (let count = 0; count < 1_000 && !node.runtime.isTombstone(ID); count++) {
+      await node.runtime.clock.turn();
+    }
+    expect(node.runtime.isTombstone(ID)).toBe(true);
+  }
+
+  beforeEach(async () => {
+    registry.follow(undefined, HERE);
+    await fill(['a', 'b']);
+    await node.engine.sync();
+  });
+
+  it('keeps its mark until the engine is on disk; an old catalog does not found it once more', async () => {
+    const release = holdEngine();
+    registry.deleted(ID);
+    await untilMarked();
+    for (let count = 0; count < 100; count++) await node.runtime.clock.turn();
+    expect(node.runtime.isTombstone(ID)).toBe(true);
+    const disk = node.crash(SYNCED);
+    release();
+    await open(disk);
+    // The rows and the catalog of before the deletion: the mark says what they are.
+    expect(keysOnDisk()).toBe(2);
+    registry.follow(undefined, HERE);
+    const { group, machine } = running();
+    for (let count = 0; count < 100; count++) node.runtime.host.tick();
+    await node.runtime.clock.turn();
+    expect(group.isLeader).toBe(false);
+    expect(group.confState().voters).toEqual([]);
+    expect(machine.stats().keys).toBe(0);
+    // Then the catalog catches up.
+    registry.deleted(ID);
+    await registry.settled();
+    expect(node.runtime.hasLogOf(ID)).toBe(false);
+    expect(listTableIds(node.engine)).toEqual([]);
+    expect(failures).toEqual([]);
+  });
+
+  it('leaves neither rows nor a mark in the end', async () => {
+    registry.deleted(ID);
+    await registry.settled();
+    expect(node.runtime.hasLogOf(ID)).toBe(false);
+    await open(node.crash(SYNCED));
+    expect(node.runtime.hasLogOf(ID)).toBe(false);
+    expect(listTableIds(node.engine)).toEqual([]);
+  });
+
+  it('whose rows cannot be removed keeps its log marked, and says so', async () => {
+    node.engine.deleteRange = () => {
+      throw new Error('EIO: planned');
     };
-    const fail = (error: unknown) => void this.errors.push(error);
-    this.runtime = new NodeRuntime(
-      config,
-      { log, engine, engineIsDurable: true },
-      {
-        clock: SYSTEM_CLOCK,
-        peers: { send: () => undefined, quiesce: () => undefined },
-        snapshots: new SnapshotHub(engine, calls, SILENT_LOGGER, SYSTEM_CLOCK),
-        onFatal: fail,
-        onTick: () => undefined,
-      },
-    );
-    this.registry = new TableRegistry(this.runtime, engine, fail);
-  }
+    registry.deleted(ID);
+    await registry.settled();
+    expect(failures).toHaveLength(1);
+    expect(node.runtime.isTombstone(ID)).toBe(true);
+  });
 
-  static async begin(files = new SimulatedFiles(), engine = new SimulatedEngine()): Promise<Life> {
-    const log = await openLogStore('/log', { files, segmentBytesMax: 64 * 1024 });
-    return new Life(await configOf(), files, engine, log);
-  }
-
-  /** The power goes: the log keeps what was written, the engine what was synced and no more. */
-  async end(): Promise<Life> {
-    this.runtime.host.close();
-    await this.log.close();
-    const files = this.files.crash((below) => below - 1);
-    return Life.begin(
-      files,
-      this.engine.crash(() => 0),
-    );
-  }
-
-  get applied(): number {
-    return this.registry.get(ID)?.machine.state.appliedIndex ?? 0;
-  }
-
-  /** What a leader sends whose log begins with the entries of `term`. */
-  append(term: number, entries: readonly Entry[]): void {
-    const message: Message = {
-      type: MessageType.App,
-      to: SELF,
-      from: LEADER,
-      term,
-      logTerm: 0,
-      index: 0,
-      entries,
-      commit: entries.length,
-      vote: 0,
-      snapshot: undefined,
-      reject: false,
-      rejectHint: 0,
-      context: undefined,
-      responses: [],
-    };
-    this.runtime.host.receive(ID, message);
-  }
-}
-
-describe('a replica that moved away and comes back', () => {
-  /** A life that held several entries, on disk, and gave them up. */
-  async function movedAway(): Promise<Life> {
-    const life = await Life.begin();
-    life.registry.catalogIsCurrent(new Map());
-    life.registry.follow(undefined, row([SELF]));
-    const { data } = put(0, 0);
-    await vi.waitFor(() => expect(life.registry.get(ID)?.group.isLeader).toBe(true));
-    for (let count = 0; count < 5; count++) await life.registry.get(ID)?.group.propose(data, FAR);
-    await life.engine.sync();
-    expect(life.applied).toBeGreaterThan(5);
-    life.registry.follow(row([SELF]), row([LEADER]));
-    return life;
-  }
-
-  async function comesBack(life: Life): Promise<void> {
-    life.registry.follow(undefined, row([SELF, LEADER]));
-    await vi.waitFor(() => expect(life.registry.get(ID)).toBeDefined());
-    life.append(9, [put(1, 9), put(2, 9)]);
-    await vi.waitFor(() => expect(life.applied).toBe(2));
-  }
-
-  it.each(['in the same life', 'after a power cut', 'after one in the middle of leaving'])(
-    'begins with nothing, and no power cut gives it the old rows back: %s',
-    async (when) => {
-      let life = await movedAway();
-      if (when === 'after one in the middle of leaving') {
-        await vi.waitFor(() => expect(life.runtime.isTombstone(ID)).toBe(true));
-        life = await life.end();
-      } else await life.registry.settled();
-      if (when === 'after a power cut') life = await life.end();
-      await comesBack(life);
-      const next = await life.end();
-      next.registry.follow(undefined, row([SELF, LEADER]));
-      await vi.waitFor(() => expect(next.applied).toBe(2));
-      expect([...life.errors, ...next.errors]).toEqual([]);
-      next.runtime.host.close();
-    },
-  );
+  it('whose log cannot be given up keeps its rows: without them the log would be refused', async () => {
+    node.runtime.host.forgetGroup = () => Promise.reject(new Error('planned'));
+    registry.deleted(ID);
+    await registry.settled();
+    expect(failures).toHaveLength(1);
+    expect(keysOnDisk()).toBe(2);
+    await open(node.crash(EVERYTHING));
+    registry.follow(undefined, HERE);
+    await running().group.readBarrier(node.runtime.deadline(FAR_MS));
+    expect(running().machine.stats().keys).toBe(2);
+  });
 });
