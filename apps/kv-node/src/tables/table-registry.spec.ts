@@ -3,6 +3,7 @@
  */
 import { TableStateMachine, listTableIds } from '@flotilla/mvcc';
 import { mvccV1 } from '@flotilla/proto';
+import { EntryType, MessageType, type Message } from '@flotilla/raft';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openNode, SELF, type Disk, type NodeOnDisk } from '../../test/support/node-on-disk.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
@@ -67,6 +68,45 @@ function keysOnDisk(): number {
 
 function catalogOf(...infos: readonly TableInfo[]): ReadonlyMap<number, TableInfo> {
   return new Map(infos.map((info) => [info.id, info]));
+}
+
+/** What the leader of a group sends to one that has nothing. */
+function firstEntry(term: number): Message {
+  return {
+    type: MessageType.App,
+    to: SELF,
+    from: 2,
+    term,
+    logTerm: 0,
+    index: 0,
+    entries: [{ term: 1, index: 1, type: EntryType.Normal, data: Buffer.alloc(0) }],
+    commit: 0,
+    vote: 0,
+    snapshot: undefined,
+    reject: false,
+    rejectHint: 0,
+    context: undefined,
+    responses: [],
+  };
+}
+
+async function until(isDone: () => boolean): Promise<void> {
+  for (let count = 0; count < 1_000 && !isDone(); count++) await node.runtime.clock.turn();
+  expect(isDone()).toBe(true);
+}
+
+/** Syncs of the engine wait until the returned function is called. */
+function holdEngine(): () => void {
+  let release: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => (release = resolve));
+  node.engine.syncGate = () => gate;
+  return release;
+}
+
+async function untilMarked(): Promise<void> {
+  await until(() => node.runtime.isTombstone(ID));
+  // As far as it gets.
+  for (let count = 0; count < 20; count++) await node.runtime.clock.turn();
 }
 
 describe('a replica that the catalog here does not place on this node', () => {
@@ -142,9 +182,12 @@ describe('a replica that was given up', () => {
     registry.follow(undefined, HERE);
     await fill(['a', 'b']);
     await node.engine.sync();
+    const release = holdEngine();
     registry.catalogIsCurrent(catalogOf(ELSEWHERE));
-    await registry.settled();
-    await open(node.crash(pick));
+    await untilMarked();
+    const disk = node.crash(pick);
+    release();
+    await open(disk);
     expect(node.runtime.isTombstone(ID)).toBe(true);
   }
 
@@ -158,6 +201,7 @@ describe('a replica that was given up', () => {
   it('begins with none of them if it comes back first, and does not found its group again', async () => {
     await giveUpAndCrash(SYNCED);
     registry.follow(undefined, HERE);
+    await registry.settled();
     const { group, machine } = running();
     expect(machine.stats()).toMatchObject({ keys: 0, appliedIndex: 0 });
     for (let count = 0; count < 100; count++) node.runtime.host.tick();
@@ -180,6 +224,32 @@ describe('a replica that was given up', () => {
     expect(hardState).toMatchObject({ term, vote: SELF, commit: 0 });
   });
 
+  it.each(['at once', 'after a restart', 'after leftovers were removed'])(
+    'and comes back %s is never found with rows that its new log does not reach',
+    async (when) => {
+      if (when === 'at once') {
+        registry.follow(undefined, HERE);
+        await fill(['a', 'b']);
+        await node.engine.sync();
+        registry.catalogIsCurrent(catalogOf(ELSEWHERE));
+        await registry.settled();
+      } else await giveUpAndCrash(SYNCED);
+      if (when === 'after leftovers were removed') registry.removeLeftovers();
+      registry.follow(undefined, HERE);
+      await registry.settled();
+      const { group } = running();
+      const { term } = group.status();
+      node.runtime.host.receive(ID, firstEntry(term + 1));
+      await group.leaderKnown(node.runtime.deadline(FAR_MS));
+      await until(() => !node.runtime.isTombstone(ID));
+      expect(group.status().lastIndex).toBe(1);
+      await open(node.crash(SYNCED));
+      registry.follow(undefined, HERE);
+      await registry.settled();
+      expect(running().machine.state.appliedIndex).toBeLessThanOrEqual(1);
+    },
+  );
+
   it('that is wanted again while its rows go begins once they are gone', async () => {
     registry.follow(undefined, HERE);
     await fill(['a', 'b']);
@@ -195,21 +265,6 @@ describe('a replica that was given up', () => {
 });
 
 describe('a deleted table', () => {
-  /** Syncs of the engine wait until the returned function is called. */
-  function holdEngine(): () => void {
-    let release: () => void = () => undefined;
-    const gate = new Promise<void>((resolve) => (release = resolve));
-    node.engine.syncGate = () => gate;
-    return release;
-  }
-
-  async function untilMarked(): Promise<void> {
-    for (let count = 0; count < 1_000 && !node.runtime.isTombstone(ID); count++) {
-      await node.runtime.clock.turn();
-    }
-    expect(node.runtime.isTombstone(ID)).toBe(true);
-  }
-
   beforeEach(async () => {
     registry.follow(undefined, HERE);
     await fill(['a', 'b']);
@@ -220,14 +275,13 @@ describe('a deleted table', () => {
     const release = holdEngine();
     registry.deleted(ID);
     await untilMarked();
-    for (let count = 0; count < 100; count++) await node.runtime.clock.turn();
-    expect(node.runtime.isTombstone(ID)).toBe(true);
     const disk = node.crash(SYNCED);
     release();
     await open(disk);
     // The rows and the catalog of before the deletion: the mark says what they are.
     expect(keysOnDisk()).toBe(2);
     registry.follow(undefined, HERE);
+    await registry.settled();
     const { group, machine } = running();
     for (let count = 0; count < 100; count++) node.runtime.host.tick();
     await node.runtime.clock.turn();
