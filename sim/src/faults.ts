@@ -18,6 +18,8 @@ const WIPED_MAX_MS = 10_000;
 const QUIET_MAX_MS = 10_000;
 const NODES_MAX = 6;
 const ASK_TIMEOUT_MS = 20_000;
+/** Copies that survive the loss of one. */
+const COPIES_MIN = 3;
 const OTHER_TABLES_MAX = 3;
 /** A majority of so many is left when one is lost. */
 const REPLICAS_LEAST = 3;
@@ -255,6 +257,9 @@ export class Faults {
   private async replace(node: SimNode, startsAgain: boolean): Promise<void> {
     const { sim } = this;
     if (sim.members().length < 3 || sim.up().length < sim.members().length) return;
+    // While a node is drained, a table of three nodes has two copies: none of them may be lost.
+    const tables = [...(sim.up()[0]?.core?.cluster.catalog.state.tables.values() ?? [])];
+    if (tables.some(({ replicas }) => replicas.length < COPIES_MIN)) return;
     sim.note(`node ${node.id} loses its disk`);
     sim.leaving.add(node.id);
     node.end('power');
