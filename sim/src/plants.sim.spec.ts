@@ -3,39 +3,43 @@
  * put in on purpose, and each has to be found.
  */
 import { describe, expect, it } from 'vitest';
-import { PLANTS, type PlantName } from './plants.js';
+import { isPlantName, PLANTS, type PlantName } from './plants.js';
 import { Simulation } from './simulation.js';
 
 const STEPS = 20_000;
-const FIRST_SEED = 1_000;
-/** Seeds that are tried at most; most bugs show within ten. */
-const SEEDS_MAX = 300;
+/** Seeds that are tried when the code has changed so that the first one goes another way. */
+const SEEDS_MAX = 200;
 
-/** What says that the system did wrong, and not only that it did nothing. */
-const SAFETY: Readonly<Record<PlantName, RegExp>> = {
-  'ack-before-sync':
-    /log matching|state machine|leader completeness|acknowledged|log ends at|out of range|replicas/,
-  'commit-old-term':
-    /log matching|state machine|leader completeness|acknowledged|conflict|ConfChange|replicas/,
-  'forget-vote': /election safety|log matching|state machine|leader completeness/,
-  'read-without-quorum': /linearizable read/,
-  'apply-twice': /determinism|replicas/,
+interface Finding {
+  /** One that found it; the search begins with it. */
+  readonly seed: number;
+  /** What says that the system did wrong, and not only that it did nothing. */
+  readonly says: RegExp;
+}
+
+const FINDINGS: Readonly<Record<PlantName, Finding>> = {
+  'ack-before-sync': {
+    seed: 2,
+    says: /log matching|leader completeness|state machine|log ends at/,
+  },
+  'commit-old-term': { seed: 3, says: /commit rule|leader completeness|state machine/ },
+  'forget-vote': { seed: 2, says: /election safety|log matching|state machine/ },
+  'read-without-quorum': { seed: 28, says: /linearizable read/ },
+  'apply-twice': { seed: 2, says: /determinism|replicas/ },
 };
 
 describe('a planted bug is found', () => {
-  for (const [name, what] of Object.entries(PLANTS)) {
-    const plant = name as PlantName;
-    it(`${plant}: ${what}`, async () => {
-      let last: unknown;
-      for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS_MAX; seed++) {
-        const { violation, steps } = await new Simulation({ seed, steps: STEPS, plant }).run();
-        if (!violation) continue;
-        last = violation;
-        if (!SAFETY[plant].test(violation.message)) continue;
-        console.info(`${plant}: seed ${seed}, event ${steps}: ${violation.message.slice(0, 160)}`);
-        return;
-      }
-      expect.fail(`not found in ${SEEDS_MAX} seeds; the last violation: ${String(last)}`);
-    });
-  }
+  it.each(Object.entries(PLANTS))('%s: %s', async (plant) => {
+    if (!isPlantName(plant)) throw new Error(`there is no plant ${plant}`);
+    const { seed: first, says } = FINDINGS[plant];
+    let last: Error | undefined;
+    for (let seed = first; seed < first + SEEDS_MAX; seed++) {
+      const { violation, steps } = await new Simulation({ seed, steps: STEPS, plant }).run();
+      last = violation ?? last;
+      if (!violation || !says.test(violation.message)) continue;
+      console.info(`${plant}: seed ${seed}, event ${steps}: ${violation.message.slice(0, 160)}`);
+      return;
+    }
+    expect.fail(`not found in ${SEEDS_MAX} seeds; the last violation: ${String(last)}`);
+  });
 });

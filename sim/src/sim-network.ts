@@ -38,13 +38,15 @@ export class SimNetwork {
   private readonly cuts = new Map<string, number>();
   private readonly slowBy = new Map<number, number>();
   private readonly connections = new Set<Breakable>();
-  private profile: NetworkProfile;
+  private profile = CALM;
 
   constructor(
     private readonly world: SimWorld,
     private readonly random: SimRandom,
-    profile: NetworkProfile,
-  ) {
+  ) {}
+
+  /** From now on it behaves like this. */
+  use(profile: NetworkProfile): void {
     this.profile = profile;
   }
 

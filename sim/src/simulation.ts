@@ -30,6 +30,8 @@ export interface SimulationOptions {
   /** Events of trouble. */
   readonly steps: number;
   readonly plant?: PlantName | undefined;
+  /** What is not left to chance. */
+  readonly profile?: Partial<Profile>;
 }
 
 export interface SimulationReport {
@@ -70,8 +72,8 @@ export class Simulation {
 
   constructor(private readonly options: SimulationOptions) {
     this.random = new SimRandom(options.seed);
-    this.profile = drawProfile(this.random);
-    this.network = new SimNetwork(this.world, this.random, this.profile.network);
+    this.profile = { ...drawProfile(this.random), ...options.profile };
+    this.network = new SimNetwork(this.world, this.random);
     this.hooks = this.makeHooks();
     this.faults = new Faults(this);
   }
@@ -167,6 +169,7 @@ export class Simulation {
 
   private async trouble(): Promise<void> {
     this.phase = 'trouble';
+    this.network.use(this.profile.network);
     const running = this.clients.map((client) => client.run());
     this.faults.begin();
     const end = this.world.steps + this.options.steps;

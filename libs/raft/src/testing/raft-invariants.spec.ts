@@ -10,10 +10,11 @@ function entry(index: number, term: number, data = `${index}/${term}`): Entry {
 }
 
 /** A leader whose log holds an entry of the given term at each index from 1 on. */
-function leader(term: number, terms: readonly number[]): Raft {
+function leader(term: number, terms: readonly number[], committed = 0): Raft {
   const log = {
     firstIndex: () => 1,
     lastIndex: () => terms.length,
+    committed,
     termOrZero: (index: number) => terms[index - 1] ?? 0,
   };
   return { state: 'StateLeader', term, log } as unknown as Raft;
@@ -48,6 +49,14 @@ describe('the safety properties of Raft', () => {
     invariants.looks(GROUP, 2, leader(2, [1]));
     expect(() => invariants.looks(GROUP, 3, leader(4, [1]))).toThrow('leader completeness');
     expect(() => invariants.looks(GROUP, 3, leader(5, [1, 4]))).toThrow('leader completeness');
+  });
+
+  it('commit rule: an entry of an earlier term that is committed by counting is seen', () => {
+    const invariants = new RaftInvariants();
+    invariants.looks(GROUP, 1, leader(3, [1, 2, 3], 1));
+    invariants.looks(GROUP, 1, leader(3, [1, 2, 3], 3));
+    invariants.looks(GROUP, 2, leader(4, [1, 2, 3, 4], 1));
+    expect(() => invariants.looks(GROUP, 2, leader(4, [1, 2, 3, 4], 2))).toThrow('commit rule');
   });
 
   it('state machine safety: another entry at an applied index is seen', () => {

@@ -7,6 +7,9 @@
  *   leader completeness    who leads a term holds everything that was committed in earlier ones
  *   state machine safety   no two replicas apply different entries at one index
  *
+ * And the rule that the third rests on (section 5.4.2): a leader commits entries of its own term by
+ * counting replicas, and older ones only with them.
+ *
  * In: appends, applied entries, leaders as they are seen. Out: an InvariantError for the first
  * contradiction. It knows more than any replica does and tells them nothing.
  */
@@ -42,6 +45,8 @@ interface Committed {
 
 class GroupHistory {
   readonly leaders = new Map<Term, NodeId>();
+  /** How far the log was committed as a leader of a term was first seen, or since it was looked at. */
+  readonly committedBy = new Map<Term, LogIndex>();
   /** By index, then term. */
   readonly appended = new Map<LogIndex, Map<Term, Appended>>();
   readonly committed = new Map<LogIndex, Committed>();
@@ -110,12 +115,13 @@ export class RaftInvariants {
     if (raft.state !== 'StateLeader') return;
     const { leaders, committed, committedMax } = this.history(group);
     const known = leaders.get(raft.term);
-    if (known === node) return;
+    if (known === node) return this.looksAtCommit(group, node, raft);
     if (known !== undefined) {
       const detail = `group ${group}: nodes ${known} and ${node} both lead term ${raft.term}`;
       throw new InvariantError('election safety', detail);
     }
     leaders.set(raft.term, node);
+    this.history(group).committedBy.set(raft.term, raft.log.committed);
     const { log } = raft;
     for (let index = log.firstIndex(); index <= committedMax; index++) {
       const entry = committed.get(index);
@@ -126,6 +132,16 @@ export class RaftInvariants {
         throw new InvariantError('leader completeness', `${detail} committed by term ${entry.by}`);
       }
     }
+  }
+
+  private looksAtCommit(group: GroupId, node: NodeId, { term, log }: Raft): void {
+    const { committedBy } = this.history(group);
+    const before = committedBy.get(term) ?? 0;
+    if (log.committed === before) return;
+    committedBy.set(term, log.committed);
+    if (log.termOrZero(log.committed) === term) return;
+    const detail = `${place(group, node, log.committed)} committed by counting in term ${term}`;
+    throw new InvariantError('commit rule', `${detail}, but is of an earlier one`);
   }
 
   private matches(
