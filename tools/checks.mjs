@@ -59,7 +59,7 @@ function projects() {
   const nested = ['apps', 'libs'].flatMap((group) =>
     readdirSync(join(ROOT, group)).map((name) => join(group, name)),
   );
-  return [...nested, 'e2e'];
+  return [...nested, 'e2e', 'sim'];
 }
 
 function reportOf(project) {

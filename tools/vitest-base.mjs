@@ -12,7 +12,9 @@ export function projectConfig(overrides = {}) {
     test: {
       include: ['src/**/*.spec.ts', 'test/**/*.spec.ts'],
       environment: 'node',
-      testTimeout: 20_000,
+      // A slow disk syncs twenty times a second: a test that hangs is what these are for.
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
       passWithNoTests: false,
       reporters: ['default', 'json'],
       outputFile: { json: 'test-results/vitest.json' },

@@ -11,7 +11,7 @@ import { mvccV1, regattaV1 } from '@flotilla/proto';
 import { InvariantError, type SimRandom, type SimWorld } from '@flotilla/raft/testing';
 import { type Judge } from './judge.js';
 import { type SimNode } from './sim-node.js';
-import { noContext } from './sim-transport.js';
+import { noContext } from './transport/sim-metadata.js';
 import { seen, type SeenRow, valuesOf } from './table-judge.js';
 
 const { Compare_CompareResult: Result, Compare_CompareTarget: Target } = mvccV1;

@@ -5,7 +5,7 @@
  * cut in one direction or in both; what is on it when it is cut still arrives or not as chance has it.
  */
 import { type SimRandom, type SimWorld } from '@flotilla/raft/testing';
-import { type SimListener } from './sim-transport.js';
+import { type SimListener } from './transport/sim-listener.js';
 
 export interface NetworkProfile {
   readonly latencyMinMs: number;

@@ -19,7 +19,7 @@ import { type SimRandom, type SimWorld } from '@flotilla/raft/testing';
 import { type SimDisk } from './sim-disk.js';
 import { type SimNetwork } from './sim-network.js';
 import { SimProcess, type ProcessOptions } from './sim-process.js';
-import { simTransport } from './sim-transport.js';
+import { simTransport } from './transport/sim-transport.js';
 
 /** Small, so that segments, caches and reads from disk matter. */
 const LOG_STORE = { segmentBytesMax: 32 * 1024, cacheBytesMax: 8 * 1024, heldBytesMax: 512 };
@@ -185,7 +185,6 @@ export class SimNode {
       },
       observer: {
         applied: (group, entries, results) => this.hooks.applied(this, group, entries, results),
-        tookOver: () => undefined,
       },
     });
     this.running = core;

@@ -46,7 +46,7 @@ export class FrameQueue {
   private flushDue = false;
   private wake: (() => void) | undefined;
   /** Ticks since anything was sent. */
-  idleTicks = 0;
+  private idleTicks = 0;
 
   constructor(
     private readonly bytesMax: number,
@@ -110,6 +110,13 @@ export class FrameQueue {
     this.quiesced.push({ group, term, index });
     this.gather(QUIESCE_BYTES_MAX);
     return true;
+  }
+
+  /** One tick more: says that this node lives, unless something else did within `ticks`. */
+  beatAfter(ticks: number, draining: boolean): void {
+    if (++this.idleTicks < ticks) return;
+    this.idleTicks = 0;
+    this.beat(draining);
   }
 
   /** Never queues behind a frame that waits: that one says "alive" too, once it arrives. */

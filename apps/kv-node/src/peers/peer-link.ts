@@ -116,9 +116,7 @@ export class PeerLink {
 
   /** Says that this node lives if nothing else was sent for so many ticks; called every tick. */
   beatAfter(ticks: number, draining: boolean): void {
-    if (++this.queue.idleTicks < ticks) return;
-    this.queue.idleTicks = 0;
-    this.queue.beat(draining);
+    this.queue.beatAfter(ticks, draining);
   }
 
   /** Idempotent. */

@@ -353,7 +353,6 @@ export class Group<Result> implements HostedGroup {
       throw new Error(`group ${this.id}: no state lies ready for snapshot ${metadata.index}`);
     }
     slots.install();
-    this.signals.observer()?.tookOver(this.id, metadata);
     this.proposals.failThrough(metadata.index);
     this.reads.applied(metadata.index);
     this.appliedWaits.reached(metadata.index);

@@ -111,15 +111,7 @@ export class Host implements GroupSink {
     const log = this.ports.store.group(id);
     this.finishInstall(id, machine);
     const { appliedIndex } = machine;
-    const { node, changedAt } = recoverGroup(
-      id,
-      log,
-      appliedIndex,
-      peers,
-      this.options,
-      this.ports,
-    );
-    if (changedAt > 0) this.confChanged(id, changedAt, node.raft.tracker.confState());
+    const node = recoverGroup(id, log, appliedIndex, peers, this.options, this.ports);
     const nonce = Math.floor(this.ports.random() * NONCE_LIMIT);
     const group = new Group(id, node, log, machine, this.options, this.signals, nonce);
     this.groups.set(id, group);

@@ -64,8 +64,6 @@ export interface SnapshotSlots {
 /** Told what becomes of groups, after it has; for simulations that judge a host by it. */
 export interface HostObserver {
   applied(group: GroupId, entries: readonly Entry[], results: readonly unknown[]): void;
-  /** A snapshot took the place of a group's state. */
-  tookOver(group: GroupId, metadata: SnapshotMetadata): void;
 }
 
 /** How a proposal ended, told exactly once. */

@@ -45,15 +45,6 @@ export function completeInstall(
   return index > log.lastIndex() || log.term(index) !== term ? installed : undefined;
 }
 
-export interface RecoveredGroup {
-  readonly node: RawNode;
-  /**
-   * Index of the last change of members that the log had not stored the outcome of; 0 if there was
-   * none. It has to be stored now: once the entries before it are cut, nothing else tells of it.
-   */
-  readonly changedAt: LogIndex;
-}
-
 /** Throws when log and state contradict each other. `peers` found the group if its log is empty. */
 export function recoverGroup(
   id: GroupId,
@@ -62,7 +53,7 @@ export function recoverGroup(
   peers: readonly NodeId[],
   options: HostOptions,
   ports: { readonly random: () => number },
-): RecoveredGroup {
+): RawNode {
   if (log.lastIndex() < applied) {
     throw new Error(
       `group ${id}: the state holds entry ${applied}, but the log ends at ${log.lastIndex()}: ` +
@@ -93,10 +84,10 @@ export function recoverGroup(
     stepDownOnRemoval: true,
     voteFloor: log.voteFloor(),
   });
-  if (!isFresh(log)) return { node, changedAt: replayConfChanges(node, log, applied) };
+  if (!isFresh(log)) replayConfChanges(node, log, applied);
   // A replica that joins later begins with nothing: its leader tells it who belongs to the group.
-  if (peers.length > 0) node.bootstrap(peers.map((peer) => ({ id: peer })));
-  return { node, changedAt: 0 };
+  else if (peers.length > 0) node.bootstrap(peers.map((peer) => ({ id: peer })));
+  return node;
 }
 
 function isFresh(log: GroupLog): boolean {
@@ -123,20 +114,17 @@ function withCommit(hardState: HardState, commit: LogIndex): HardState {
   return commit === hardState.commit ? hardState : { ...EMPTY_HARD_STATE, ...hardState, commit };
 }
 
-/** Membership changes that were applied after the configuration was last stored; gives the last. */
-function replayConfChanges(node: RawNode, log: GroupLog, applied: LogIndex): LogIndex {
-  let changedAt = 0;
+/** Membership changes that were applied after the configuration was last stored. */
+function replayConfChanges(node: RawNode, log: GroupLog, applied: LogIndex): void {
   const from = Math.max(log.confStateIndex() + 1, log.firstIndex());
   for (let index = from; index <= applied;) {
     const entries = log.entries(index, applied + 1, REPLAY_BYTES_MAX);
     for (const entry of entries) {
       if (entry.type === EntryType.Normal) continue;
       node.applyConfChange(confChangeFromEntry(entry));
-      changedAt = entry.index;
     }
     index += entries.length;
   }
-  return changedAt;
 }
 
 const REPLAY_BYTES_MAX = 4 * 1024 * 1024;
