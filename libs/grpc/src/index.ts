@@ -6,6 +6,7 @@ export * from './bearer-auth.js';
 export * from './client.js';
 export { createGrpcJsClient } from './grpc-js/client.js';
 export { createGrpcJsServer } from './grpc-js/server.js';
+export { createNativeServer } from './native/server.js';
 export { type MessageEncoding } from './encoding/encoding.js';
 export { gzip } from './encoding/gzip.js';
 export { identity } from './encoding/identity.js';

@@ -107,6 +107,18 @@ export interface CallOutcome {
 export interface CallObserver {
   /** A call begins; the function it returns, if any, is told once how it ended. */
   onCall(method: MethodInfo, call: CallContext): ((outcome: CallOutcome) => void) | undefined;
+  /**
+   * The same for unary calls, for an observer that only counts: where a transport can, it tells these
+   * and makes neither context nor outcome.
+   */
+  readonly unary?: UnaryObserver;
+}
+
+/** Told of each unary call when it begins and when it has ended. */
+export interface UnaryObserver {
+  started(method: MethodInfo): void;
+  /** `answered` tells whether a message was sent. */
+  ended(method: MethodInfo, code: StatusCode, answered: boolean, durationMs: number): void;
 }
 
 /** Refuses a call by throwing `GrpcStatusError`; returning lets it go on. */

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import { createGrpcJsServer } from '../src/grpc-js/server.js';
+import { createTestServer } from './transport-under-test.js';
 import {
   type GrpcLogger,
   type GrpcServer,
@@ -99,7 +99,7 @@ export async function startServer(
   prepare: (server: GrpcServer) => void = registerEcho,
 ): Promise<Running> {
   const logger = recordingLogger();
-  const server = createGrpcJsServer({ logger, ...options });
+  const server = createTestServer({ logger, ...options });
   prepare(server);
   const bound = await server.listen(address, listen);
   onTestFinished(async () => {

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createGrpcJsClient } from '../src/grpc-js/client.js';
-import { createGrpcJsServer } from '../src/grpc-js/server.js';
 import { GrpcStatusError } from '../src/status.js';
 import { type GrpcServer } from '../src/transport.js';
 import {
@@ -18,6 +17,7 @@ import {
   startServer,
   temporaryFolder,
 } from './echo-service.js';
+import { createTestServer } from './transport-under-test.js';
 import { answerOf, frame, openStream, rawSession } from './raw-client.js';
 
 const EMPTY = Buffer.alloc(0);
@@ -270,7 +270,7 @@ describe('listen', () => {
     const path = join(temporaryFolder(), 's.sock');
     const { server } = await startServer();
     await server.listen(`unix://${path}`);
-    const second = createGrpcJsServer({ logger: recordingLogger() });
+    const second = createTestServer({ logger: recordingLogger() });
     await expect(second.listen(`unix://${path}`)).rejects.toThrow('EADDRINUSE');
     await server.close();
     expect(existsSync(path)).toBe(false);
@@ -286,7 +286,7 @@ describe('listen', () => {
 
   it('names the address that is taken', async () => {
     const { port } = await startServer();
-    const second = createGrpcJsServer({ logger: recordingLogger() });
+    const second = createTestServer({ logger: recordingLogger() });
     await expect(second.listen(`http://127.0.0.1:${port}`)).rejects.toThrow(
       `cannot listen on http://127.0.0.1:${port}`,
     );

@@ -15,37 +15,16 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import { parseAddress, type ListenAddress } from '../address.js';
+import { type Socket } from 'node:net';
 import { ACCEPTED_ENCODINGS, answerEncoding, findEncoding } from '../encoding/registry.js';
-import { GrpcError } from '../errors.js';
-import { ConnectionGate, Listener, peerName } from '../server/listener.js';
-import { MethodTable } from '../server/method-table.js';
+import { peerName } from '../server/listener.js';
 import { PingPolicy, TOO_MANY_PINGS } from '../server/ping-policy.js';
 import { encodeStatusMessage, parseDeadline } from '../server/request-headers.js';
-import { type CallHost } from '../server/server-call.js';
+import { KEEPALIVE_MIN_TIME_MS_DEFAULT, ServerBase } from '../server/server-base.js';
 import { GrpcStatusError, status } from '../status.js';
-import {
-  type AuthorizeHook,
-  type BoundAddress,
-  type CallObserver,
-  type GrpcLogger,
-  type GrpcServer,
-  type GrpcServerOptions,
-  type HandlerByKind,
-  type ListenOptions,
-  type MethodInfo,
-  type MethodKind,
-} from '../transport.js';
+import { type GrpcServer, type GrpcServerOptions } from '../transport.js';
 import { createCarrier, type Carrier } from './runtime.js';
 import { openCall } from './wire.js';
-
-/** What Go servers accept unless told otherwise. */
-export const RECEIVE_BYTES_MAX_DEFAULT = 4 * 1024 * 1024;
-/** The least time between two pings of a client that Go servers accept from Regatta on. */
-export const KEEPALIVE_MIN_TIME_MS_DEFAULT = 30_000;
-
-/** How long a drained connection may take to say goodbye before it is cut. */
-const GOODBYE_MS = 1000;
 
 interface Session {
   readonly peer: string;
@@ -56,88 +35,37 @@ export function createGrpcJsServer(options: GrpcServerOptions): GrpcServer {
   return new GrpcJsServer(options);
 }
 
-class GrpcJsServer implements GrpcServer, CallHost {
-  readonly logger: GrpcLogger;
-  readonly receiveBytesMax: number;
-  readonly #methods = new MethodTable();
-  readonly #gate: ConnectionGate;
+class GrpcJsServer extends ServerBase {
   readonly #carrier: Carrier;
-  readonly #listeners: Listener[] = [];
   readonly #sessions = new Map<Http2Session, Session>();
   readonly #keepaliveMinTimeMs: number;
-  #activeCalls = 0;
-  #closing: Promise<boolean> | undefined;
-  #onIdle: (() => void) | undefined;
 
   constructor(options: GrpcServerOptions) {
-    this.logger = options.logger;
-    this.receiveBytesMax = options.receiveBytesMax ?? RECEIVE_BYTES_MAX_DEFAULT;
+    super(options);
     this.#keepaliveMinTimeMs = options.keepaliveMinTimeMs ?? KEEPALIVE_MIN_TIME_MS_DEFAULT;
-    this.#gate = new ConnectionGate(options.connectionsMax ?? 0);
     this.#carrier = createCarrier(carrierOptions(options), {
       onStream: (stream, headers) => this.#onStream(stream, headers),
       onSession: (session) => this.#onSession(session),
     });
   }
 
-  get observers(): readonly CallObserver[] {
-    return this.#methods.observers;
+  protected get sessionCount(): number {
+    return this.#sessions.size;
   }
 
-  get connections(): number {
-    return this.#gate.open;
+  protected onSocket(socket: Socket): void {
+    this.#carrier.inject(socket);
   }
 
-  get activeCalls(): number {
-    return this.#activeCalls;
+  protected sayGoodbye(): void {
+    for (const session of this.#sessions.keys()) session.close();
   }
 
-  register<K extends MethodKind>(path: string, kind: K, handler: HandlerByKind[K]): void {
-    this.#methods.register(path, kind, handler);
-  }
-
-  authorize(scope: string, hook: AuthorizeHook): void {
-    this.#methods.authorize(scope, hook);
-  }
-
-  observe(observer: CallObserver): void {
-    this.#methods.observers.push(observer);
-  }
-
-  methods(): readonly MethodInfo[] {
-    return this.#methods.list();
-  }
-
-  async listen(address: ListenAddress | string, options?: ListenOptions): Promise<BoundAddress> {
-    if (this.#closing !== undefined) {
-      throw new GrpcError('CLOSED', 'the server has been closed');
+  protected cutSessions(): void {
+    for (const session of this.#sessions.keys()) {
+      session.destroy(undefined, constants.NGHTTP2_CANCEL);
     }
-    const parsed = typeof address === 'string' ? parseAddress(address, 'address') : address;
-    const { listener, bound } = await Listener.open(parsed, options?.tls, {
-      gate: this.#gate,
-      logger: this.logger,
-      onConnection: (socket) => this.#carrier.inject(socket),
-    });
-    if (this.#closing !== undefined) {
-      listener.close();
-      throw new GrpcError('CLOSED', 'the server was closed while it opened a socket');
-    }
-    this.#listeners.push(listener);
-    return bound;
-  }
-
-  close(options: { graceMs?: number } = {}): Promise<boolean> {
-    this.#closing ??= this.#drain(options.graceMs ?? 0);
-    return this.#closing;
-  }
-
-  onBegin(): void {
-    this.#activeCalls += 1;
-  }
-
-  onDone(): void {
-    this.#activeCalls -= 1;
-    this.#checkIdle();
+    this.#carrier.destroy();
   }
 
   #onSession(session: ServerHttp2Session): void {
@@ -151,7 +79,7 @@ class GrpcJsServer implements GrpcServer, CallHost {
     });
     session.on('close', () => {
       this.#sessions.delete(session);
-      this.#checkIdle();
+      this.checkIdle();
     });
     session.on('ping', () => {
       if (this.#keepaliveMinTimeMs > 0 && state.pings.onPing(performance.now())) {
@@ -160,7 +88,7 @@ class GrpcJsServer implements GrpcServer, CallHost {
         session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
       }
     });
-    if (this.#closing !== undefined) {
+    if (this.isClosing) {
       session.close();
     }
   }
@@ -172,9 +100,9 @@ class GrpcJsServer implements GrpcServer, CallHost {
       return;
     }
     const path = String(headers[':path']);
-    const method = this.#methods.find(path);
+    const method = this.table.find(path);
     if (method === undefined) {
-      refuseCall(stream, this.#methods.unknown(path));
+      refuseCall(stream, this.table.unknown(path));
       return;
     }
     const encodingName = text(headers['grpc-encoding']);
@@ -202,50 +130,6 @@ class GrpcJsServer implements GrpcServer, CallHost {
       answerEncoding: answerEncoding(requestEncoding, text(headers['grpc-accept-encoding'])),
       onSent: () => session?.pings.onSent(),
     });
-  }
-
-  async #drain(graceMs: number): Promise<boolean> {
-    for (const listener of this.#listeners) {
-      listener.close();
-    }
-    this.#gate.clear();
-    for (const session of this.#sessions.keys()) {
-      session.close();
-    }
-    const orderly = await this.#idleWithin(graceMs);
-    if (orderly) {
-      await this.#idleWithin(GOODBYE_MS, () => this.#sessions.size === 0);
-    }
-    for (const session of this.#sessions.keys()) {
-      session.destroy(undefined, constants.NGHTTP2_CANCEL);
-    }
-    for (const listener of this.#listeners) {
-      listener.destroyConnections();
-    }
-    this.#carrier.destroy();
-    return orderly;
-  }
-
-  /** Waits until `idle` holds, at most so long; gives whether it did. */
-  #idleWithin(limitMs: number, idle = (): boolean => this.#activeCalls === 0): Promise<boolean> {
-    return new Promise((resolve) => {
-      const end = (result: boolean): void => {
-        clearTimeout(timer);
-        this.#onIdle = undefined;
-        resolve(result);
-      };
-      const timer = setTimeout(() => end(idle()), limitMs);
-      this.#onIdle = () => {
-        if (idle()) {
-          end(true);
-        }
-      };
-      this.#onIdle();
-    });
-  }
-
-  #checkIdle(): void {
-    this.#onIdle?.();
   }
 }
 

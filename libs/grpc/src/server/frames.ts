@@ -32,6 +32,11 @@ export class FrameDecoder {
     private readonly onTooLarge: (messageBytes: number) => void,
   ) {}
 
+  /** Whether a frame has begun and not ended. */
+  get isMidway(): boolean {
+    return this.#bytes > 0;
+  }
+
   /** The frames that `chunk` completes. They may be views of it. */
   write(chunk: Uint8Array): Buffer[] {
     if (this.#refused) {

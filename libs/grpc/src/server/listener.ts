@@ -34,8 +34,11 @@ export class ConnectionGate {
   #open = 0;
   readonly #waiting: { socket: Socket; admit: () => void }[] = [];
 
-  /** `connectionsMax` 0 means no bound. */
-  constructor(private readonly connectionsMax: number) {}
+  /** `connectionsMax` 0 means no bound. `onLeft` is told whenever a connection has closed. */
+  constructor(
+    private readonly connectionsMax: number,
+    private readonly onLeft: () => void = () => undefined,
+  ) {}
 
   get open(): number {
     return this.#open;
@@ -74,6 +77,7 @@ export class ConnectionGate {
       if (next !== undefined) {
         this.#admit(next.socket, next.admit);
       }
+      this.onLeft();
     });
     admit();
   }

@@ -34,11 +34,14 @@ const SERVICE = new RegExp(`^${NAME}(?:\\.${NAME})*$`);
 
 export class MethodTable {
   readonly observers: CallObserver[] = [];
+  /** Changes with every registration: what was looked up before may be out of date. */
+  version = 0;
   readonly #methods = new Map<string, RegisteredMethod>();
   readonly #services = new Set<string>();
   readonly #guards: { scope: string; hook: AuthorizeHook }[] = [];
 
   register<K extends MethodKind>(path: string, kind: K, handle: HandlerByKind[K]): void {
+    this.version += 1;
     const [, service, method] = PATH.exec(path) ?? [];
     if (service === undefined || method === undefined) {
       throw new GrpcError('METHOD_INVALID', `"${path}" is not a path like /pkg.Service/Method`);
@@ -62,6 +65,7 @@ export class MethodTable {
     if (!PATH.test(scope) && !SERVICE.test(scope)) {
       throw new GrpcError('METHOD_INVALID', `"${scope}" is neither a service nor a method path`);
     }
+    this.version += 1;
     this.#guards.push({ scope, hook });
     for (const { info, guards } of this.#methods.values()) {
       if (scope === info.service || scope === info.path) {
