@@ -33,6 +33,7 @@ export async function checkFinally(
   tables: readonly string[],
   lastSeen: readonly LastSeen[],
 ): Promise<string[]> {
+  if (nodes.running.length === 0) return ['no node runs at the end'];
   const clients = nodes.running.map(({ id, apiAddress }) => {
     return { id, client: new FlotillaClient({ endpoints: [apiAddress] }) };
   });

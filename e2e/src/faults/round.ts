@@ -23,6 +23,8 @@ import { writeValue } from './values.js';
 
 const TABLES = ['a', 'b', 'c'] as const;
 /** Rows that nobody changes: they make states and snapshots large enough to be interrupted. */
+/** What a call may take before the load begins, on a machine that does other things too. */
+const FILL_MS = 60_000;
 const STILL_ROWS = 1_500;
 const STILL_ROW_BYTES = 1_024;
 const STILL_ROWS_PER_TXN = 500;
@@ -189,7 +191,7 @@ class Round {
       await client.createTable(table);
       for (let from = 0; from < STILL_ROWS; from += STILL_ROWS_PER_TXN) {
         const success = Array.from({ length: STILL_ROWS_PER_TXN }, (_, at) => stillRow(from + at));
-        await client.txn({ table, compare: [], success, failure: [] });
+        await client.txn({ table, compare: [], success, failure: [] }, { timeoutMs: FILL_MS });
       }
     }
   }

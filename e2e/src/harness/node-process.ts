@@ -16,7 +16,7 @@ import { DiskFaults } from './disk-faults.js';
 export const ROOT = resolve(import.meta.dirname, '../../..');
 const PROGRAM = join(ROOT, 'apps/kv-node/dist/main.js');
 
-const START_MS = 60_000;
+const START_MS = 180_000;
 const STOP_MS = 30_000;
 const OUTPUT_CHARS_MAX = 64 * 1024;
 /** A log file that is larger is put aside, in the place of the one before it. */
