@@ -8,7 +8,7 @@ import {
   addHealthService,
   addReflectionService,
   bearerAuth,
-  createGrpcJsServer,
+  createGrpcServer,
   type GrpcServer,
   parseAddress,
 } from '@flotilla/grpc';
@@ -50,7 +50,7 @@ export class ApiServers {
 
   constructor(private readonly parts: ApiParts) {
     const { api, tables } = parts.loaded.config;
-    this.server = createGrpcJsServer({
+    this.server = createGrpcServer(api.transport, {
       logger: parts.logger.child('grpc'),
       concurrentStreamsMax: api.maxConcurrentStreams,
       connectionsMax: api.maxConcurrentConnections,

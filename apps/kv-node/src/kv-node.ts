@@ -14,7 +14,7 @@ import { SYSTEM_CLOCK } from './node/node-clock.js';
 import { nodeIdentity } from './node/node-identity.js';
 import { closeNodeStorage, openNodeStorage, type NodeStorage } from './node/node-storage.js';
 import { NodeCore } from './node-core.js';
-import { GRPC_TRANSPORT } from './peers/peer-transport.js';
+import { grpcTransport } from './peers/peer-transport.js';
 
 /** Where the node serves, for the log and for whoever started it. */
 export interface ServedAddresses {
@@ -126,7 +126,7 @@ export class KvNode {
       own,
       storage: required(this.storage),
       clock: SYSTEM_CLOCK,
-      transport: GRPC_TRANSPORT,
+      transport: grpcTransport(config.api.transport),
       logger,
       onFatal,
       onStranger,

@@ -26,3 +26,4 @@ export * from './reflection.js';
 export * from './status.js';
 export * from './tls.js';
 export * from './transport.js';
+export * from './transports.js';

@@ -100,6 +100,7 @@ const OUR_DEFAULTS: Readonly<Record<string, unknown>> = {
   'raft.allowed-cn': '',
   'raft.allowed-hostname': '',
   'tables.replicas': 3,
+  'api.transport': 'native',
   'storage.engine': 'rocksdb',
 };
 

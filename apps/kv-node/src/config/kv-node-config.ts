@@ -5,6 +5,7 @@
  * its value may be. The initial values below only give the fields their type: loading sets them all,
  * and a field without a setting is refused at start. The loaded object is frozen.
  */
+import { GRPC_TRANSPORTS, type GrpcTransport } from '@flotilla/grpc';
 import { Type } from 'class-transformer';
 import { ValidateNested } from 'class-validator';
 import {
@@ -81,6 +82,7 @@ export class ApiConfig extends TlsConfig {
   @ServiceUrl() readonly advertiseAddress: string = '';
   @IntegerBetween(0, UINT32_MAX) readonly maxConcurrentConnections: number = 0;
   @IntegerBetween(0, UINT32_MAX) readonly maxConcurrentStreams: number = 0;
+  @OneOf(GRPC_TRANSPORTS) readonly transport: GrpcTransport = 'native';
   @IntegerAtLeast(-UINT32_MAX) readonly streamWorkers: number = 0;
 }
 

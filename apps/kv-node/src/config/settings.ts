@@ -5,6 +5,7 @@
  * What a value may be is said in `kv-node-config.ts`. Where a default differs from Regatta's, the
  * reason stands beside it.
  */
+import { GRPC_TRANSPORTS } from '@flotilla/grpc';
 import { join } from 'node:path';
 import { defineSettings, derivedDefault, LOG_LEVELS, type Setting } from '@flotilla/platform';
 
@@ -108,7 +109,14 @@ const API: readonly Setting[] = [
     key: 'api.max-concurrent-streams',
     kind: 'int',
     default: 0,
-    description: 'calls in flight on one connection, 0 for no limit',
+    description: 'calls in flight on one connection, 0 for no limit of its own',
+  },
+  {
+    key: 'api.transport',
+    kind: 'enum',
+    values: GRPC_TRANSPORTS,
+    default: 'native',
+    description: 'what speaks gRPC, with clients and between nodes',
   },
   {
     key: 'api.stream-workers',

@@ -6,10 +6,11 @@
  * them, or are not for this one, are dropped and counted.
  */
 import {
-  createGrpcJsServer,
+  createGrpcServer,
   type CallContext,
   type GrpcLogger,
   type GrpcServer,
+  type GrpcTransport,
   type MessageSink,
   type ServerTlsOptions,
 } from '@flotilla/grpc';
@@ -61,12 +62,13 @@ export class PeerServer {
   forged = 0;
 
   constructor(
+    transport: GrpcTransport,
     private readonly own: PeerIdentity,
     private readonly directory: PeerDirectory,
     private readonly handlers: PeerHandlers,
     logger: GrpcLogger,
   ) {
-    this.server = createGrpcJsServer({
+    this.server = createGrpcServer(transport, {
       logger,
       receiveBytesMax: PEER_RECEIVE_BYTES_MAX,
       keepalive: SERVER_KEEPALIVE,

@@ -4,7 +4,12 @@
  * Everything above it (who lives, what waits, who is refused) is the same whatever it is made of.
  * gRPC is the real one; a simulation brings its own.
  */
-import { type GrpcClient, type GrpcLogger, type ServerTlsOptions } from '@flotilla/grpc';
+import {
+  type GrpcClient,
+  type GrpcLogger,
+  type GrpcTransport,
+  type ServerTlsOptions,
+} from '@flotilla/grpc';
 import { type Message, type PassedAnswer, type PassedCall } from '@flotilla/raft';
 import { type PeerDirectory, type PeerIdentity } from './hello.js';
 import { PeerLink, type LinkCounters, type LinkEvents, type LinkOptions } from './peer-link.js';
@@ -53,7 +58,9 @@ export interface PeerTransport {
   ): PeerListener;
 }
 
-export const GRPC_TRANSPORT: PeerTransport = {
-  connect: (...parts) => new PeerLink(...parts),
-  listener: (...parts) => new PeerServer(...parts),
-};
+export function grpcTransport(kind: GrpcTransport): PeerTransport {
+  return {
+    connect: (...parts) => new PeerLink(...parts),
+    listener: (...parts) => new PeerServer(kind, ...parts),
+  };
+}

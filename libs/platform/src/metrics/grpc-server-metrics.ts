@@ -6,7 +6,14 @@
  * are only additions to numbers found by method; labels are put together when a scrape asks. An
  * ordinary labelled metric hashes its labels at every step, which costs more than our transport.
  */
-import { type CallObserver, type MethodInfo, type MethodKind, statusLabel } from '@flotilla/grpc';
+import {
+  type CallObserver,
+  type MethodInfo,
+  type MethodKind,
+  type StatusCode,
+  statusLabel,
+  toStatusCode,
+} from '@flotilla/grpc';
 import { Counter, type Registry, register as defaultRegister } from 'prom-client';
 import { TalliedHistogram, type Tally } from './tallied-histogram.js';
 
@@ -32,7 +39,8 @@ interface MethodCounts {
   started: number;
   received: number;
   sent: number;
-  readonly handledByCode: Map<string, number>;
+  /** Indexed by status code. */
+  readonly handledByCode: number[];
   readonly handling: Tally;
 }
 
@@ -62,15 +70,32 @@ export function grpcServerMetrics(registry: Registry = defaultRegister): GrpcSer
     onCall(method) {
       const counts = countsOf(method);
       counts.started += 1;
-      return (outcome) => {
-        const code = statusLabel(outcome.code);
-        counts.handledByCode.set(code, (counts.handledByCode.get(code) ?? 0) + 1);
-        counts.received += outcome.messagesIn;
-        counts.sent += outcome.messagesOut;
-        counts.handling.add(outcome.durationMs / 1_000);
-      };
+      return ({ code, messagesIn, messagesOut, durationMs }) =>
+        ended(counts, code, messagesIn, messagesOut, durationMs);
+    },
+    unary: {
+      started(method) {
+        const counts = countsOf(method);
+        counts.started += 1;
+      },
+      ended(method, code, answered, durationMs) {
+        ended(countsOf(method), code, 1, answered ? 1 : 0, durationMs);
+      },
     },
   };
+}
+
+function ended(
+  counts: MethodCounts,
+  code: StatusCode,
+  messagesIn: number,
+  messagesOut: number,
+  durationMs: number,
+): void {
+  counts.handledByCode[code] = (counts.handledByCode[code] ?? 0) + 1;
+  counts.received += messagesIn;
+  counts.sent += messagesOut;
+  counts.handling.add(durationMs / 1_000);
 }
 
 function emptyCounts(method: MethodInfo): MethodCounts {
@@ -84,7 +109,7 @@ function emptyCounts(method: MethodInfo): MethodCounts {
     started: 0,
     received: 0,
     sent: 0,
-    handledByCode: new Map(),
+    handledByCode: [],
     handling: TalliedHistogram.tally(HANDLING_SECONDS_BUCKETS),
   };
 }
@@ -113,8 +138,9 @@ function exposeCounts(registry: Registry, byPath: ReadonlyMap<string, MethodCoun
     collect() {
       handled.reset();
       for (const { labels, handledByCode } of byPath.values()) {
-        for (const [code, count] of handledByCode)
-          handled.inc({ ...labels, grpc_code: code }, count);
+        handledByCode.forEach((count, code) => {
+          handled.inc({ ...labels, grpc_code: statusLabel(toStatusCode(code)) }, count);
+        });
       }
     },
   });

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { MessageType, type Message, type PeerFrame } from '@flotilla/raft';
 import { type KnownNode, type PeerIdentity, type Refusal } from '../hello.js';
-import { GRPC_TRANSPORT } from '../peer-transport.js';
+import { grpcTransport } from '../peer-transport.js';
 import { PeerNetwork } from '../peer-network.js';
 import { PeerServer, type PeerHandlers } from '../peer-server.js';
 
@@ -71,7 +71,7 @@ export class TestNode {
       this.own,
       this.directory(),
       {
-        transport: GRPC_TRANSPORT,
+        transport: grpcTransport('native'),
         tls: undefined,
         queueBytesMax,
         heartbeatTicks: 4,
@@ -109,7 +109,7 @@ export class TestNode {
       awaitCatalog: unused,
       refused: () => undefined,
     };
-    return new PeerServer(this.own, this.directory(), handlers, quiet);
+    return new PeerServer('native', this.own, this.directory(), handlers, quiet);
   }
 
   async start(): Promise<void> {
