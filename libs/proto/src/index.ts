@@ -3,7 +3,8 @@
  *
  * `regatta.v1` is what clients speak, `mvcc.v1` what the Raft log holds, `replication.v1` and
  * `maintenance.v1` what clusters and operators use, `flotilla.v1` what stays inside a cluster.
- * 64-bit integers are bigint here and become numbers one layer further in.
+ * 64-bit integers are bigint here and become numbers one layer further in. `hot` has hand-written
+ * codecs of the messages of the request path.
  */
 export * as flotillaV1 from './generated/flotilla/v1/catalog.js';
 export * as clusterV1 from './generated/flotilla/cluster/v1/cluster.js';
@@ -12,4 +13,5 @@ export * as maintenanceV1 from './generated/maintenance/v1/maintenance.js';
 export * as mvccV1 from './generated/mvcc/v1/mvcc.js';
 export * as regattaV1 from './generated/regatta/v1/regatta.js';
 export * as replicationV1 from './generated/replication/v1/replication.js';
+export * as hot from './hot/index.js';
 export { descriptorSet } from './generated/descriptor.js';

@@ -1,0 +1,27 @@
+/**
+ * Hand-written codecs of the messages on the request path. They give and take what the generated
+ * ones do, byte for byte and field for field, without what those make in between.
+ */
+export {
+  encodeDeleteRangeCommand,
+  encodePutCommand,
+  encodeTxnCommand,
+  type DeleteRangeFields,
+  type PutFields,
+} from './command-encoders.js';
+export { encodeHeader, type Header, type HeaderFields } from './header-encoder.js';
+export {
+  decodeDeleteRangeRequest,
+  decodePutRequest,
+  decodeRangeRequest,
+} from './request-decoders.js';
+export {
+  encodeDeleteRangeResponse,
+  encodePutResponse,
+  encodeRangeResponse,
+  encodeTxnResponse,
+  type PageFields,
+  type RowFields,
+} from './response-encoders.js';
+export { decodeTxnRequest } from './txn-decoder.js';
+export type { TxnFields } from './txn-encoder.js';
