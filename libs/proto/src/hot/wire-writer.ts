@@ -7,7 +7,7 @@
  */
 
 /** Up to here a loop is faster than a call into the engine. */
-const COPY_LOOP_BYTES_MAX = 48;
+const COPY_LOOP_BYTES_MAX = 12;
 
 export function varintBytes(value: number): number {
   if (value >>> 0 !== value) return wideVarintBytes(value);
