@@ -16,7 +16,7 @@ import {
 } from '@flotilla/grpc';
 import { status } from '@flotilla/grpc';
 import { type ApplyResult, type RangeQuery, type TableIterator } from '@flotilla/mvcc';
-import { mvccV1, regattaV1 } from '@flotilla/proto';
+import { hot, type mvccV1, type regattaV1 } from '@flotilla/proto';
 import { type Cancel } from '../node/node-clock.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { type Answer, type RoutedCall, type TableRouter } from '../routing/table-router.js';
@@ -42,10 +42,6 @@ import {
 } from './validation.js';
 
 export const KV_SERVICE = 'regatta.v1.KV';
-
-interface Codec<T> {
-  decode(bytes: Uint8Array): T;
-}
 
 /** Methods that another node may pass on, by path. */
 const path = (method: string): string => `/${KV_SERVICE}/${method}`;
@@ -108,7 +104,7 @@ export class KvService {
   }
 
   range(bytes: Buffer, call: CallContext, hops: number): Uint8Array | Promise<Uint8Array> {
-    const request = decode(regattaV1.RangeRequest, bytes);
+    const request = decode(hot.decodeRangeRequest, bytes);
     checkRange(request);
     const table = this.router.serving(request.table);
     const answer = (from: RunningTable) =>
@@ -132,7 +128,7 @@ export class KvService {
     sink: MessageSink,
     hops: number,
   ): Promise<void> {
-    const request = decode(regattaV1.RangeRequest, bytes);
+    const request = decode(hot.decodeRangeRequest, bytes);
     checkIterateRange(request);
     const routed = this.routed(ITERATE_RANGE, request, bytes, call, hops);
     await this.known(routed);
@@ -163,7 +159,7 @@ export class KvService {
   }
 
   async put(bytes: Buffer, call: CallContext, hops: number): Promise<Answer> {
-    const request = decode(regattaV1.PutRequest, bytes);
+    const request = decode(hot.decodePutRequest, bytes);
     checkPut(request);
     const routed = this.routed(PUT, request, bytes, call, hops);
     await this.known(routed);
@@ -175,7 +171,7 @@ export class KvService {
   }
 
   async deleteRange(bytes: Buffer, call: CallContext, hops: number): Promise<Answer> {
-    const request = decode(regattaV1.DeleteRangeRequest, bytes);
+    const request = decode(hot.decodeDeleteRangeRequest, bytes);
     checkDeleteRange(request);
     const routed = this.routed(DELETE_RANGE, request, bytes, call, hops);
     await this.known(routed);
@@ -188,7 +184,7 @@ export class KvService {
   }
 
   async txn(bytes: Buffer, call: CallContext, hops: number): Promise<Answer> {
-    const request = decode(regattaV1.TxnRequest, bytes);
+    const request = decode(hot.decodeTxnRequest, bytes);
     checkTxn(request);
     const routed = this.routed(TXN, request, bytes, call, hops);
     await this.known(routed);
@@ -226,7 +222,7 @@ export class KvService {
     }
   }
 
-  private header(table: RunningTable, revision = 0): regattaV1.ResponseHeader {
+  private header(table: RunningTable, revision = 0): hot.HeaderFields {
     return header(table, this.runtime.host.nodeId, revision);
   }
 
@@ -295,9 +291,10 @@ function written(answer: Uint8Array, { revision }: ApplyResult): Answer {
   return { answer, index: revision };
 }
 
-function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {
+/** What is decoded has views of the bytes, which must stay as they are until it is answered. */
+function decode<T>(codec: (bytes: Buffer) => T, bytes: Buffer): T {
   try {
-    return codec.decode(bytes);
+    return codec(bytes);
   } catch (error) {
     throw malformed(error);
   }
