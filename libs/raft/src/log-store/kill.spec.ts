@@ -7,13 +7,14 @@ import ts from 'typescript';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { openLogStore } from './index.js';
-import { payloadOf } from './testing/append-until-killed.js';
+import { payloadOf, SEGMENT_BYTES } from './testing/append-until-killed.js';
 import { temporaryDirectory } from './testing/fixtures.js';
 
 const SOURCE = join(import.meta.dirname, '..');
 const COMPILED = join(import.meta.dirname, '../../test-results/kill-spec');
 const ROUNDS = 5;
-const ACKNOWLEDGED_PER_ROUND = 120;
+/** Enough to fill a segment or two a round; each acknowledgement waits for the disk. */
+const ACKNOWLEDGED_PER_ROUND = 40;
 
 let directory = temporaryDirectory();
 
@@ -54,7 +55,7 @@ it('everything a killed process had acknowledged is there, and nothing is there 
       if (seen === ACKNOWLEDGED_PER_ROUND + round * 7) child.kill('SIGKILL');
     }
     expect(await exited).toEqual([null, 'SIGKILL']);
-    const store = await openLogStore(directory.path, { segmentBytesMax: 64 * 1024 });
+    const store = await openLogStore(directory.path, { segmentBytesMax: SEGMENT_BYTES });
     expect(acknowledged.size).toBe(3);
     for (const [group, index] of acknowledged) {
       const log = store.group(group);
@@ -66,4 +67,4 @@ it('everything a killed process had acknowledged is there, and nothing is there 
     }
     await store.close();
   }
-}, 60_000);
+});

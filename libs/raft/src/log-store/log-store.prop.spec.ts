@@ -5,6 +5,7 @@ import { openLogStore } from './index.js';
 import { contentOf, temporaryDirectory } from './testing/fixtures.js';
 import { LogModel, type ModelStep } from './testing/log-model.js';
 import { type Pick, SimulatedFiles } from './testing/simulated-files.js';
+import { UnsyncedFiles } from './testing/unsynced-files.js';
 import type { LogStore, LogStoreOptions } from './types.js';
 
 const GROUPS = 5;
@@ -190,13 +191,14 @@ it('what is acknowledged survives any crash, and each batch is there whole or no
     }),
     { numRuns: 500 },
   );
-}, 120_000);
+});
 
 it('on real files too, any sequence of changes reads back as the model has it', async () => {
   await fc.assert(
     fc.asyncProperty(actions(40, false), async (sequence) => {
       const directory = temporaryDirectory();
-      const open = (): Promise<LogStore> => openLogStore(directory.path, OPTIONS);
+      const options = { ...OPTIONS, files: new UnsyncedFiles() };
+      const open = (): Promise<LogStore> => openLogStore(directory.path, options);
       const run = new Run(await open(), undefined, open);
       for (const action of sequence) await run.perform(action);
       await run.reopen();
@@ -205,4 +207,4 @@ it('on real files too, any sequence of changes reads back as the model has it', 
     }),
     { numRuns: 25 },
   );
-}, 120_000);
+});

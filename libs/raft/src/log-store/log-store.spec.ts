@@ -4,21 +4,22 @@ import { StorageError } from '../core/storage.js';
 import { EntryType } from '../core/types.js';
 import { LogStoreError, openLogStore } from './index.js';
 import { confState, contentOf, entries, entry, temporaryDirectory } from './testing/fixtures.js';
+import { UnsyncedFiles } from './testing/unsynced-files.js';
 import type { LogBatch, LogStore, LogStoreOptions } from './types.js';
+
+const SMALL: LogStoreOptions = { segmentBytesMax: 4096 };
 
 let directory = temporaryDirectory();
 let store: LogStore;
 
 beforeEach(async () => {
   directory = temporaryDirectory();
-  store = await openLogStore(directory.path, SMALL);
+  store = await openLogStore(directory.path, { files: new UnsyncedFiles(), ...SMALL });
 });
 afterEach(async () => {
   await store.close();
   directory.remove();
 });
-
-const SMALL: LogStoreOptions = { segmentBytesMax: 4096 };
 
 async function write(fill: (batch: LogBatch) => void): Promise<void> {
   const batch = store.batch();
@@ -28,7 +29,7 @@ async function write(fill: (batch: LogBatch) => void): Promise<void> {
 
 async function reopen(options: LogStoreOptions = SMALL): Promise<void> {
   await store.close();
-  store = await openLogStore(directory.path, options);
+  store = await openLogStore(directory.path, { files: new UnsyncedFiles(), ...options });
 }
 
 describe('log store', () => {

@@ -1,12 +1,4 @@
-import {
-  closeSync,
-  ftruncateSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -14,7 +6,8 @@ import type { LogFile } from './files.js';
 import { FRAME_END_BYTES, FRAME_HEADER_BYTES, segmentFileName } from './format.js';
 import { LogStoreError, openLogStore } from './index.js';
 import { NodeLogFiles } from './node-files.js';
-import { contentOf, entries, entry, temporaryDirectory } from './testing/fixtures.js';
+import { contentOf, entries, entry } from './testing/fixtures.js';
+import { copyDisk, memoryDisk, realDisk } from './testing/log-disks.js';
 import type { LogStore, LogStoreOptions } from './types.js';
 
 const SEGMENT_BYTES = 16 * 1024;
@@ -47,11 +40,13 @@ class UnreadableFiles extends NodeLogFiles {
   }
 }
 
-let directory = temporaryDirectory();
-beforeEach(() => {
-  directory = temporaryDirectory();
-});
-afterEach(() => directory.remove());
+const DISKS = [
+  ['in memory', memoryDisk],
+  ['on real files', realDisk],
+] as const;
+
+let disk = memoryDisk();
+afterEach(() => disk.dispose());
 
 /** A closed log of three frames in one segment, and what it held before the last frame. */
 interface Recorded {
@@ -68,7 +63,7 @@ function offsetAt(recorded: Recorded, frame: number): number {
 }
 
 async function record(): Promise<Recorded> {
-  const store = await openLogStore(directory.path, OPTIONS);
+  const store = await openLogStore(disk.directory, { ...OPTIONS, files: disk.files });
   const offsets = [32];
   const step = async (fill: (batch: ReturnType<LogStore['batch']>) => void): Promise<void> => {
     const batch = store.batch();
@@ -88,8 +83,8 @@ async function record(): Promise<Recorded> {
   });
   const complete = contentOf(store.group(1));
   await store.close();
-  const file = join(directory.path, segmentFileName(1));
-  return { file, bytes: readFileSync(file), offsets, beforeLast, complete };
+  const file = join(disk.directory, segmentFileName(1));
+  return { file, bytes: disk.read(file), offsets, beforeLast, complete };
 }
 
 type Outcome = { readonly content: unknown; readonly cutBytes: number } | LogStoreError;
@@ -97,7 +92,7 @@ type Outcome = { readonly content: unknown; readonly cutBytes: number } | LogSto
 async function openAgain(extra: LogStoreOptions = {}): Promise<Outcome> {
   let store: LogStore;
   try {
-    store = await openLogStore(directory.path, { ...OPTIONS, ...extra });
+    store = await openLogStore(disk.directory, { ...OPTIONS, files: disk.files, ...extra });
   } catch (error) {
     if (error instanceof LogStoreError) return error;
     throw error;
@@ -116,20 +111,24 @@ function changed(bytes: Buffer, change: (copy: Buffer) => void): Buffer {
   return copy;
 }
 
-describe('a torn tail', () => {
+describe.each(DISKS)('a torn tail, %s', (_where, open) => {
+  beforeEach(() => {
+    disk = open();
+  });
+
   it('is cut wherever the file ends within the last batch, and the log can be written on', async () => {
     const recorded = await record();
     const start = offsetAt(recorded, 2);
-    for (let end = start; end < offsetAt(recorded, 3); end++) {
-      writeFileSync(recorded.file, recorded.bytes.subarray(0, end));
+    for (const end of disk.positions(start, offsetAt(recorded, 3))) {
+      disk.write(recorded.file, recorded.bytes.subarray(0, end));
       const outcome = await openAgain();
       expect(outcome, `cut at ${end}`).toMatchObject({ content: recorded.beforeLast });
       // Zeros at the very end of what is left are not told from unwritten space.
       const { cutBytes } = outcome as { cutBytes: number };
       expect(cutBytes).toBeLessThanOrEqual(end - start);
-      expect(cutBytes > 0).toBe(end > start);
+      expect(cutBytes > 0, `cut at ${end}`).toBe(end > start);
     }
-    const store = await openLogStore(directory.path, OPTIONS);
+    const store = await openLogStore(disk.directory, { ...OPTIONS, files: disk.files });
     const batch = store.batch();
     batch.appendEntries(1, [entry(7, 9)]);
     await store.write(batch);
@@ -141,8 +140,8 @@ describe('a torn tail', () => {
   it('is cut wherever zeros begin within the last batch', async () => {
     const recorded = await record();
     const start = offsetAt(recorded, 2);
-    for (let torn = start + 1; torn < offsetAt(recorded, 3); torn++) {
-      writeFileSync(
+    for (const torn of disk.positions(start + 1, offsetAt(recorded, 3))) {
+      disk.write(
         recorded.file,
         changed(recorded.bytes, (copy) => copy.fill(0, torn)),
       );
@@ -155,7 +154,7 @@ describe('a torn tail', () => {
   });
 
   it('is cut when a whole sector of a larger last batch did not arrive', async () => {
-    const store = await openLogStore(directory.path, OPTIONS);
+    const store = await openLogStore(disk.directory, { ...OPTIONS, files: disk.files });
     const first = store.batch();
     first.appendEntries(1, entries(1, 2, 1));
     await store.write(first);
@@ -166,13 +165,13 @@ describe('a torn tail', () => {
     await store.write(second);
     const end = 32 + store.stats().bytesWritten;
     await store.close();
-    const file = join(directory.path, segmentFileName(1));
-    const bytes = readFileSync(file);
-    for (let sector = 0; sector < end; sector += 512) {
+    const file = join(disk.directory, segmentFileName(1));
+    const bytes = disk.read(file);
+    for (const sector of disk.positions(0, end, 512)) {
       const from = Math.max(start, sector);
       const to = Math.min(end, sector + 512);
       if (from >= to) continue;
-      writeFileSync(
+      disk.write(
         file,
         changed(bytes, (copy) => copy.fill(0, from, to)),
       );
@@ -182,30 +181,34 @@ describe('a torn tail', () => {
   });
 });
 
-describe('damage', () => {
+describe.each(DISKS)('damage, %s', (_where, open) => {
+  beforeEach(() => {
+    disk = open();
+  });
+
   it('of any byte before the last batch refuses to open, and the file stays as it is', async () => {
     const recorded = await record();
-    for (let at = 0; at < offsetAt(recorded, 2); at++) {
+    for (const at of disk.positions(0, offsetAt(recorded, 2))) {
       const flipped = changed(recorded.bytes, (copy) => {
         copy[at] = (copy[at] ?? 0) ^ (1 << (at % 8));
       });
-      writeFileSync(recorded.file, flipped);
+      disk.write(recorded.file, flipped);
       const outcome = await openAgain();
       expect(outcome, `byte ${at}`).toBeInstanceOf(LogStoreError);
       expect((outcome as LogStoreError).code).toMatch(/^(corrupt|unsupported-version)$/);
-      expect(readFileSync(recorded.file).equals(flipped)).toBe(true);
+      expect(disk.read(recorded.file).equals(flipped)).toBe(true);
     }
-    writeFileSync(recorded.file, recorded.bytes);
+    disk.write(recorded.file, recorded.bytes);
     expect(await openAgain()).toEqual({ content: recorded.complete, cutBytes: 0 });
   });
 
   it('of any byte of the last batch refuses to open unless the operator accepts the cut', async () => {
     const recorded = await record();
-    for (let at = offsetAt(recorded, 2); at < offsetAt(recorded, 3); at++) {
+    for (const at of disk.positions(offsetAt(recorded, 2), offsetAt(recorded, 3))) {
       const flipped = changed(recorded.bytes, (copy) => {
         copy[at] = (copy[at] ?? 0) ^ 0x40;
       });
-      writeFileSync(recorded.file, flipped);
+      disk.write(recorded.file, flipped);
       const outcome = await openAgain();
       expect(outcome, `byte ${at}`).toMatchObject({ code: 'corrupt' });
     }
@@ -217,13 +220,13 @@ describe('damage', () => {
 
   it('never passes when a stretch in the middle reads as zeros', async () => {
     const recorded = await record();
-    for (let at = 32; at + 16 <= offsetAt(recorded, 2); at += 8) {
-      writeFileSync(
+    for (const at of disk.positions(32, offsetAt(recorded, 2) - 15, 8)) {
+      disk.write(
         recorded.file,
         changed(recorded.bytes, (copy) => copy.fill(0, at, at + 16)),
       );
       // Zeros over bytes that were zero before are no damage.
-      if (readFileSync(recorded.file).equals(recorded.bytes)) continue;
+      if (disk.read(recorded.file).equals(recorded.bytes)) continue;
       expect(await openAgain(), `zeros at ${at}`).toMatchObject({ code: 'corrupt' });
     }
   });
@@ -232,7 +235,7 @@ describe('damage', () => {
     const recorded = await record();
     const at = offsetAt(recorded, 1);
     const inside = at + FRAME_HEADER_BYTES + 50;
-    writeFileSync(
+    disk.write(
       recorded.file,
       changed(recorded.bytes, (copy) => {
         copy[inside] = (copy[inside] ?? 0) ^ 1;
@@ -250,7 +253,7 @@ describe('damage', () => {
     const recorded = await record();
     const end = offsetAt(recorded, 3);
     for (const at of [end, end + 100, SEGMENT_BYTES - 1]) {
-      writeFileSync(
+      disk.write(
         recorded.file,
         changed(recorded.bytes, (copy) => {
           copy[at] = 0x55;
@@ -264,9 +267,15 @@ describe('damage', () => {
   });
 });
 
-describe('several segments', () => {
+describe.each(DISKS)('several segments, %s', (_where, open) => {
+  beforeEach(() => {
+    disk = open();
+  });
+
+  /** Sixty synced writes, which only cost time where syncs do: made in memory, then laid there. */
   async function recordSegments(): Promise<string[]> {
-    const store = await openLogStore(directory.path, { segmentBytesMax: 2048 });
+    const made = memoryDisk();
+    const store = await openLogStore(made.directory, { files: made.files, segmentBytesMax: 2048 });
     for (let index = 1; index <= 60; index++) {
       const batch = store.batch();
       batch.appendEntries(1, [entry(index, 1)]);
@@ -274,7 +283,9 @@ describe('several segments', () => {
     }
     expect(store.stats().segments).toBeGreaterThan(3);
     await store.close();
-    return readdirSync(directory.path)
+    copyDisk(made, disk);
+    return disk
+      .names()
       .filter((name) => name.endsWith('.log'))
       .sort();
   }
@@ -282,73 +293,78 @@ describe('several segments', () => {
   it('an earlier segment that is missing, cut or torn refuses to open', async () => {
     const [first = '', second = '', third = ''] = await recordSegments();
     for (const name of [first, second, third]) {
-      const file = join(directory.path, name);
-      const bytes = readFileSync(file);
-      rmSync(file);
+      const file = join(disk.directory, name);
+      const bytes = disk.read(file);
+      disk.remove(file);
       expect(await openAgain(), `${name} missing`).toMatchObject({ code: 'corrupt' });
       for (const kept of [0, 20, 32, 500, 1500]) {
-        writeFileSync(file, bytes.subarray(0, kept));
+        disk.write(file, bytes.subarray(0, kept));
         expect(await openAgain(), `${name} cut`).toMatchObject({ code: 'corrupt' });
-        writeFileSync(
+        disk.write(
           file,
           changed(bytes, (copy) => copy.fill(0, kept)),
         );
         expect(await openAgain(), `${name} torn`).toMatchObject({ code: 'corrupt' });
       }
-      writeFileSync(file, bytes);
+      disk.write(file, bytes);
     }
     expect(await openAgain()).toMatchObject({ cutBytes: 0 });
   });
 
   it('a segment under the name of another one refuses to open', async () => {
     const [first = '', second = ''] = await recordSegments();
-    const bytes = readFileSync(join(directory.path, first));
-    writeFileSync(join(directory.path, second), bytes);
+    const bytes = disk.read(join(disk.directory, first));
+    disk.write(join(disk.directory, second), bytes);
     expect(await openAgain()).toMatchObject({ code: 'corrupt' });
   });
 
   it('a segment that was prepared and never used is deleted', async () => {
     await recordSegments();
-    const leftover = join(directory.path, `${segmentFileName(99)}.prepared`);
-    writeFileSync(leftover, 'x');
+    const leftover = join(disk.directory, `${segmentFileName(99)}.prepared`);
+    disk.write(leftover, Buffer.from('x'));
     expect(await openAgain()).toMatchObject({ cutBytes: 0 });
-    expect(readdirSync(directory.path)).not.toContain(`${segmentFileName(99)}.prepared`);
+    expect(disk.names()).not.toContain(`${segmentFileName(99)}.prepared`);
   });
 
   it('a directory without a log that has to be there is refused, and nothing is made in it', async () => {
-    const opening = openLogStore(directory.path, { ...OPTIONS, createIfMissing: false });
+    const options = { ...OPTIONS, files: disk.files };
+    const opening = openLogStore(disk.directory, { ...options, createIfMissing: false });
     await expect(opening).rejects.toMatchObject({
       code: 'corrupt',
-      message: expect.stringContaining(`there is none in ${directory.path}`) as string,
+      message: expect.stringContaining(`there is none in ${disk.directory}`) as string,
     });
-    expect(readdirSync(directory.path)).toEqual([]);
+    expect(disk.names()).toEqual([]);
     await record();
-    const there = await openLogStore(directory.path, { ...OPTIONS, createIfMissing: false });
+    const there = await openLogStore(disk.directory, { ...options, createIfMissing: false });
     await there.close();
   });
 
   it('a file of a later format version is refused by name', async () => {
     const { decodeSegmentHeader, checksum, viewOf } = await import('./format.js');
     const [first = ''] = await recordSegments();
-    const file = join(directory.path, first);
-    const bytes = readFileSync(file);
+    const file = join(disk.directory, first);
+    const bytes = disk.read(file);
     bytes.writeUInt32LE(2, 8);
     viewOf(bytes).setUint32(28, checksum(bytes, 0, 28), true);
     expect(decodeSegmentHeader(bytes)).toEqual({ kind: 'unsupported', version: 2 });
-    writeFileSync(file, bytes);
+    disk.write(file, bytes);
     expect(await openAgain()).toMatchObject({ code: 'unsupported-version' });
   });
 });
 
 describe('reading back', () => {
+  beforeEach(() => {
+    disk = realDisk();
+  });
+
   it('a payload that changed on disk while the store is open is thrown, never returned', async () => {
-    const store = await openLogStore(directory.path, { segmentBytesMax: 1024, cacheBytesMax: 0 });
+    const store = await openLogStore(disk.directory, { segmentBytesMax: 1024, cacheBytesMax: 0 });
     for (let index = 1; index <= 20; index++) {
       const batch = store.batch();
       batch.appendEntries(1, [entry(index, 1)]);
       await store.write(batch);
     }
-    const file = join(directory.path, segmentFileName(1));
+    const file = join(disk.directory, segmentFileName(1));
     const bytes = readFileSync(file);
     const at = bytes.indexOf('entry 1 of term 1');
     bytes[at] = (bytes[at] ?? 0) ^ 2;
@@ -365,21 +381,21 @@ describe('reading back', () => {
   it('a file that cannot be read is named, with the place, when opening and later', async () => {
     const files = new UnreadableFiles();
     const options = { segmentBytesMax: 1024, cacheBytesMax: 0, files };
-    const store = await openLogStore(directory.path, options);
+    const store = await openLogStore(disk.directory, options);
     for (let index = 1; index <= 40; index++) {
       const batch = store.batch();
       batch.appendEntries(1, [entry(index, 1)]);
       await store.write(batch);
     }
     files.fails = true;
-    const file = join(directory.path, segmentFileName(1));
+    const file = join(disk.directory, segmentFileName(1));
     const named = {
       code: 'io',
       message: expect.stringContaining(`${file} cannot be read`) as string,
     };
     expect(() => store.group(1).entries(1, 2, 1e9)).toThrow(expect.objectContaining(named));
     await store.close();
-    await expect(openLogStore(directory.path, options)).rejects.toMatchObject(named);
+    await expect(openLogStore(disk.directory, options)).rejects.toMatchObject(named);
   });
 
   it('a frame costs its header and end mark only', async () => {

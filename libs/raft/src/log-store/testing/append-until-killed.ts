@@ -9,6 +9,7 @@ import { writeSync } from 'node:fs';
 import { EntryType } from '../../core/types.js';
 import { openLogStore } from '../index.js';
 
+export const SEGMENT_BYTES = 16 * 1024;
 const GROUPS = 3;
 const WRITERS_PER_GROUP_BATCH = 4;
 
@@ -18,7 +19,7 @@ export function payloadOf(group: number, index: number): Uint8Array {
 }
 
 async function appendForEver(directory: string): Promise<never> {
-  const store = await openLogStore(directory, { segmentBytesMax: 64 * 1024, cacheBytesMax: 0 });
+  const store = await openLogStore(directory, { segmentBytesMax: SEGMENT_BYTES, cacheBytesMax: 0 });
   for (;;) {
     const writes = Array.from({ length: GROUPS }, async (_, group) => {
       const batch = store.batch();

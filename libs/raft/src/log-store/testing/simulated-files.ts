@@ -101,6 +101,16 @@ export class SimulatedFiles implements LogFiles {
     return left;
   }
 
+  /** A file as it lies on disk, as though it had always been like that. */
+  place(path: string, bytes: Uint8Array): void {
+    const inode = new Inode();
+    // Not `slice`: that of a Buffer is a view, and its owner would see what is written here.
+    inode.content = resized(bytes, bytes.length);
+    inode.synced = resized(bytes, bytes.length);
+    this.names.set(path, inode);
+    this.syncedNames.set(path, inode);
+  }
+
   /** The bytes of a file as a reader sees them; for tests that look at or change them. */
   contentOf(path: string): Uint8Array {
     return this.inode(path).content;
