@@ -1,65 +1,72 @@
-// The checks that `npm test` and `npm run verify` are made of.
-import { spawnSync } from 'node:child_process';
+// The checks that `npm test`, `npm run verify` and `npm run lint` are made of.
 import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT, runScript } from './setup.mjs';
+import { ROOT } from './setup.mjs';
 
-const NX = join(ROOT, 'node_modules/nx/dist/bin/nx.js');
-const NX_ENV = { ...process.env, NX_DAEMON: 'false', NX_TUI: 'false', FORCE_COLOR: '0' };
-const OUTPUT_BYTES_MAX = 256 * 1024 * 1024;
+const installed = (path) => join(ROOT, 'node_modules', path);
+const NX = installed('nx/dist/bin/nx.js');
+const VITEST = installed('vitest/vitest.mjs');
 /** What the boundary rule says when it checks nothing at all. */
 const RULE_SKIPPED = 'No cached ProjectGraph is available';
-
-function nx(args) {
-  const result = spawnSync(process.execPath, [NX, ...args], {
-    cwd: ROOT,
-    encoding: 'utf8',
-    env: NX_ENV,
-    maxBuffer: OUTPUT_BYTES_MAX,
-  });
-  if (result.error) throw result.error;
-  return { code: result.status ?? 1, output: result.stdout + result.stderr };
-}
-
-/** Runs one target of all projects with Nx; ends the process when it fails. */
-export function target(name, options = []) {
-  const { code, output } = nx(['run-many', '-t', name, '--outputStyle=static', ...options]);
-  process.stdout.write(output);
-  if (code !== 0) {
-    console.error(`\n${name}: failed`);
-    process.exit(code);
-  }
-  return output;
-}
+/** Those that take longest begin first, so that none of them is left alone at the end. */
+const LONGEST = ['sim', 'libs/mvcc', 'apps/kv-node', 'libs/raft', 'libs/grpc'];
 
 export function format() {
-  runScript('prettier/bin/prettier.cjs', ['--check', '--log-level=warn', '.']);
+  const program = [installed('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.'];
+  return { name: 'format', programs: [program] };
 }
 
 export function typecheck() {
-  runScript('typescript/bin/tsc', ['-b']);
+  return { name: 'typecheck', programs: [[installed('typescript/bin/tsc'), '-b']] };
 }
 
-/** Lint with module boundaries; a boundary rule that skipped itself is a failure. */
+/**
+ * Lint with module boundaries; a boundary rule that skipped itself is a failure. One process for
+ * all projects: each one on its own would compile what it uses of the others once more.
+ */
 export function lint() {
-  const graph = nx(['show', 'projects']);
-  if (graph.code !== 0) {
-    process.stderr.write(graph.output);
-    process.exit(graph.code);
-  }
-  const output = target('lint', ['--parallel=2']);
-  if (output.includes(RULE_SKIPPED)) {
-    console.error('lint: the module boundary rule skipped itself: there is no project graph');
-    process.exit(1);
-  }
+  return {
+    name: 'lint',
+    programs: [
+      [NX, 'show', 'projects'],
+      [installed('eslint/bin/eslint.js'), '.'],
+    ],
+    objection: (output) =>
+      output.includes(RULE_SKIPPED)
+        ? 'the module boundary rule skipped itself: there is no project graph'
+        : undefined,
+  };
 }
 
-/** Folders of all projects that can hold a test report. */
+/** The tests of each project but the end-to-end tests, whatever ran before. */
+export function tests() {
+  const order = (project) =>
+    LONGEST.includes(project) ? LONGEST.indexOf(project) : LONGEST.length;
+  return projects()
+    .filter((project) => project !== 'e2e')
+    .sort((left, right) => order(left) - order(right))
+    .map((project) => ({ name: `test ${project}`, cwd: project, programs: [[VITEST, 'run']] }));
+}
+
+/** Real processes by the dozen: nothing else beside them. */
+export function endToEndTests() {
+  return { name: 'e2e', cwd: 'e2e', programs: [[VITEST, 'run']] };
+}
+
+/** Runs the tests of the projects that changed since they last passed. */
+export function changedTests() {
+  const args = ['run-many', '-t', 'test', '--outputStyle=static', '--parallel=2'];
+  return { name: 'test', programs: [[NX, ...args]] };
+}
+
+/** Folders of all projects. */
 function projects() {
   const nested = ['apps', 'libs'].flatMap((group) =>
     readdirSync(join(ROOT, group)).map((name) => join(group, name)),
   );
-  return [...nested, 'e2e', 'sim'];
+  return [...nested, 'e2e', 'sim'].filter((project) =>
+    existsSync(join(ROOT, project, 'vitest.config.mjs')),
+  );
 }
 
 function reportOf(project) {
@@ -70,11 +77,14 @@ export function forgetReports() {
   for (const project of projects()) rmSync(reportOf(project), { force: true });
 }
 
-/** Adds up the reports of all projects and prints one closing line. */
+/** Adds up the reports of all projects and prints one line; a project without one is a failure. */
 export function summary() {
   const sum = { passed: 0, failed: 0, skipped: 0 };
   for (const project of projects()) {
-    if (!existsSync(reportOf(project))) continue;
+    if (!existsSync(reportOf(project))) {
+      console.error(`${project}: there is no test report`);
+      process.exit(1);
+    }
     const report = JSON.parse(readFileSync(reportOf(project), 'utf8'));
     sum.passed += report.numPassedTests;
     sum.failed += report.numFailedTests;

@@ -1,13 +1,20 @@
 // `npm test`: sets up, then checks format, types and lint, and runs all tests.
-import { forgetReports, format, lint, summary, target, typecheck } from './checks.mjs';
-import { ensureBuilt, ensureInstalled, PROGRAMS } from './setup.mjs';
+import {
+  endToEndTests,
+  forgetReports,
+  format,
+  lint,
+  summary,
+  tests,
+  typecheck,
+} from './checks.mjs';
+import { ALL_SOURCES, ensureBuilt, ensureInstalled } from './setup.mjs';
+import { printTimes, runSteps, timed } from './steps.mjs';
 
-ensureInstalled();
+timed('install', ensureInstalled);
 forgetReports();
-ensureBuilt(PROGRAMS);
-format();
-typecheck();
-lint();
-target('test', ['--parallel=2']);
-target('e2e', ['--parallel=1']);
+timed('build', () => ensureBuilt(ALL_SOURCES));
+await runSteps([lint(), format(), ...tests(), typecheck()], 2);
+await runSteps([endToEndTests()], 1);
+printTimes();
 summary();

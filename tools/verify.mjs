@@ -1,11 +1,10 @@
 // `npm run verify`: what a developer runs before a commit. Everything but the end-to-end tests;
-// what did not change since the last run is not run again.
-import { format, lint, target, typecheck } from './checks.mjs';
-import { ensureBuilt, ensureInstalled, PROGRAMS } from './setup.mjs';
+// the tests of what did not change since the last run are not run again.
+import { changedTests, format, lint, typecheck } from './checks.mjs';
+import { ALL_SOURCES, ensureBuilt, ensureInstalled } from './setup.mjs';
+import { runSteps, timed } from './steps.mjs';
 
-ensureInstalled();
-ensureBuilt(PROGRAMS);
-format();
-typecheck();
-lint();
-target('test', ['--parallel=2']);
+timed('install', ensureInstalled);
+timed('build', () => ensureBuilt(ALL_SOURCES));
+await runSteps([lint(), format(), typecheck()], 2);
+await runSteps([changedTests()], 1);
