@@ -1,6 +1,13 @@
 /**
  * Public face of the version store: the engine port with its adapters, and a table on top of it.
  */
+export {
+  VERSION_CACHE_BYTES_DEFAULT,
+  VERSION_CACHE_BYTES_MAX,
+  VersionCache,
+  type VersionCacheOptions,
+  type VersionCacheStats,
+} from './cache/version-cache.js';
 export * from './engine/engine.js';
 export { EngineError, type EngineErrorCode } from './engine/engine-error.js';
 export { openMemoryEngine } from './engine/memory/memory-engine.js';

@@ -8,6 +8,7 @@
  *
  *     begin(revision) -> put/delete ... -> endRevision() -> begin(next) ... -> write()
  */
+import { ABSENT, type TableVersions } from '../cache/version-cache.js';
 import { type Engine, type EngineBatch } from '../engine/engine.js';
 import { isInRange, type Keyspace } from './keyspace.js';
 import {
@@ -54,25 +55,39 @@ export class ApplyBatch implements RowReader {
     private readonly engine: Engine,
     private readonly keyspace: Keyspace,
     meta: Meta,
+    /** Versions kept in memory; told of every change once it is written. */
+    private readonly versions?: TableVersions,
   ) {
     this.meta = { ...meta };
-    this.latest = new LatestReader(engine, keyspace);
+    this.latest = new LatestReader(engine, keyspace, versions);
     this.rows = engine.batch();
   }
 
-  /** Reads the given keys in one call, for commands that follow. */
+  /** Finds the given keys, with one call for all that the engine is needed for. */
   prefetch(keys: readonly Buffer[]): void {
-    const wanted = keys.filter((key) => !this.cells.has(cellName(key)));
-    const found = this.engine.getMany(wanted.map((key) => this.keyspace.liveKey(key)));
-    for (const [at, key] of wanted.entries()) {
-      const encoded = found[at];
-      this.addCell(key, encoded === undefined ? undefined : decodeVersion(encoded));
+    const missing: Cell[] = [];
+    const missingKeys: Buffer[] = [];
+    for (const key of keys) {
+      const name = cellName(key);
+      if (this.cells.has(name)) continue;
+      const kept = this.versions?.get(key);
+      const cell = this.addCell(name, key, kept === ABSENT ? undefined : kept);
+      if (kept !== undefined) continue;
+      missing.push(cell);
+      missingKeys.push(this.keyspace.liveKey(key));
+    }
+    if (missing.length === 0) return;
+    const found = this.engine.getMany(missingKeys);
+    for (let at = 0; at < missing.length; at++) {
+      const [cell, encoded] = [missing[at], found[at]];
+      if (cell !== undefined && encoded !== undefined) cell.row = decodeVersion(encoded);
     }
   }
 
   /** Remembers a row that a cursor of this batch gave, so that it is not read again. */
   adopt(row: Version): void {
-    if (!this.cells.has(cellName(row.key))) this.addCell(row.key, row);
+    const name = cellName(row.key);
+    if (!this.cells.has(name)) this.addCell(name, row.key, row);
   }
 
   get(key: Uint8Array): Version | undefined {
@@ -171,12 +186,28 @@ export class ApplyBatch implements RowReader {
   write(): void {
     this.endRevision();
     this.rows.put(this.keyspace.metaKey, encodeMeta(this.meta));
-    this.rows.write();
+    try {
+      this.rows.write();
+    } catch (error) {
+      // Nobody knows what of it the engine holds.
+      this.versions?.clear();
+      throw error;
+    }
+    if (this.versions !== undefined) this.keep(this.versions);
   }
 
   /** Gives the changes up. */
   discard(): void {
     this.rows.close();
+  }
+
+  /** What was put may be read soon; what was deleted is only forgotten. */
+  private keep(versions: TableVersions): void {
+    for (const { key, row, isChanged } of this.cells.values()) {
+      if (!isChanged) continue;
+      if (row === undefined) versions.drop(key);
+      else versions.set(key, row);
+    }
   }
 
   private settle(cell: Cell, revision: number): KeyChange | undefined {
@@ -220,12 +251,13 @@ export class ApplyBatch implements RowReader {
   }
 
   private cellOf(key: Buffer): Cell {
-    return this.cells.get(cellName(key)) ?? this.addCell(key, this.latest.get(key));
+    const name = cellName(key);
+    return this.cells.get(name) ?? this.addCell(name, key, this.latest.get(key));
   }
 
-  private addCell(key: Buffer, row: Version | undefined): Cell {
+  private addCell(name: string, key: Buffer, row: Version | undefined): Cell {
     const cell: Cell = { key, row, base: undefined, scope: NO_SCOPE, isChanged: false };
-    this.cells.set(cellName(key), cell);
+    this.cells.set(name, cell);
     return cell;
   }
 

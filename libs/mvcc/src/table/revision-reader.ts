@@ -11,23 +11,20 @@ import { decodeSuperseded, decodeVersion, type SupersededVersion, Version } from
 import {
   type CursorOptions,
   EMPTY_CURSOR,
-  LatestReader,
+  type LatestReader,
   PagedItems,
   type RowCursor,
   type RowReader,
 } from './row-reader.js';
 
 export class RevisionReader implements RowReader {
-  private readonly latest: LatestReader;
-
   constructor(
     private readonly engine: Engine,
     private readonly keyspace: Keyspace,
+    private readonly latest: LatestReader,
     private readonly epoch: number,
     private readonly revision: number,
-  ) {
-    this.latest = new LatestReader(engine, keyspace);
-  }
+  ) {}
 
   get(key: Uint8Array): Version | undefined {
     const live = this.latest.get(key);

@@ -45,6 +45,15 @@ const EMPTY = Buffer.alloc(0);
 /** Encodes once; afterwards key and value lie in the row's own bytes, not in the caller's. */
 export function encodeVersion(row: Version): Buffer {
   if (row.encoded !== undefined) return row.encoded;
+  const target = Buffer.allocUnsafe(versionSize(row));
+  const valueAt = writeVersion(target, 0, row);
+  row.key = target.subarray(valueAt - row.key.length, valueAt);
+  row.value = target.subarray(valueAt);
+  row.encoded = target;
+  return target;
+}
+
+function versionSize(row: Version): number {
   const keyBytes = row.key.length;
   const headBytes =
     1 +
@@ -54,20 +63,22 @@ export function encodeVersion(row: Version): Buffer {
     varintSize(row.lease) +
     varintSize(row.epoch) +
     varintSize(keyBytes);
-  const target = Buffer.allocUnsafe(headBytes + keyBytes + row.value.length);
-  target[0] = FORMAT;
-  let at = writeVarint(target, 1, row.createRevision);
+  return headBytes + keyBytes + row.value.length;
+}
+
+/** Returns where the value begins. */
+function writeVersion(target: Buffer, start: number, row: Version): number {
+  target[start] = FORMAT;
+  let at = writeVarint(target, start + 1, row.createRevision);
   at = writeVarint(target, at, row.modRevision);
   at = writeVarint(target, at, row.version);
   at = writeVarint(target, at, row.lease);
   at = writeVarint(target, at, row.epoch);
-  at = writeVarint(target, at, keyBytes);
+  at = writeVarint(target, at, row.key.length);
   target.set(row.key, at);
-  target.set(row.value, at + keyBytes);
-  row.key = target.subarray(at, at + keyBytes);
-  row.value = target.subarray(at + keyBytes);
-  row.encoded = target;
-  return target;
+  const valueAt = at + row.key.length;
+  target.set(row.value, valueAt);
+  return valueAt;
 }
 
 export function decodeVersion(encoded: Buffer): Version {
@@ -95,12 +106,14 @@ export interface SupersededVersion {
 }
 
 export function encodeSuperseded(row: Version, endRevision: number): Buffer {
-  const live = encodeVersion(row);
+  const { encoded } = row;
   const headBytes = 1 + varintSize(endRevision);
-  const target = Buffer.allocUnsafe(headBytes + live.length);
+  const liveBytes = encoded === undefined ? versionSize(row) : encoded.length;
+  const target = Buffer.allocUnsafe(headBytes + liveBytes);
   target[0] = FORMAT;
   writeVarint(target, 1, endRevision);
-  target.set(live, headBytes);
+  if (encoded === undefined) writeVersion(target, headBytes, row);
+  else target.set(encoded, headBytes);
   return target;
 }
 

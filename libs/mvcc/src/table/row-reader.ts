@@ -5,6 +5,7 @@
  * In: keys and ranges. Out: versions in key order. A cursor shows the moment it was opened and must
  * be closed; it must never be used across a point where others may write and expect the change.
  */
+import { ABSENT, type TableVersions } from '../cache/version-cache.js';
 import { type Engine, type EngineIterator } from '../engine/engine.js';
 import { isEmptyRange, type Keyspace, type KeyRange } from './keyspace.js';
 import { decodeVersion, Version } from './row-codec.js';
@@ -71,16 +72,21 @@ export const ROWS_HINT_DEFAULT = FIRST_PAGE_ROWS;
 
 export const EMPTY_CURSOR: RowCursor = { next: () => undefined, close: () => undefined };
 
-/** The newest state. */
+/** The newest state. Point reads go by what is kept in memory first; ranges never do. */
 export class LatestReader implements RowReader {
   constructor(
     private readonly engine: Engine,
     private readonly keyspace: Keyspace,
+    private readonly versions?: TableVersions,
   ) {}
 
   get(key: Uint8Array): Version | undefined {
+    const kept = this.versions?.get(key);
+    if (kept !== undefined) return kept === ABSENT ? undefined : kept;
     const encoded = this.engine.get(this.keyspace.liveKey(key));
-    return encoded === undefined ? undefined : decodeVersion(encoded);
+    const row = encoded === undefined ? undefined : decodeVersion(encoded);
+    this.versions?.set(key, row);
+    return row;
   }
 
   open({ range, keysOnly, rowsHint }: CursorOptions): RowCursor {

@@ -9,6 +9,7 @@
  * synchronous, so no read ever falls between two changes of one entry.
  */
 import { type mvccV1 } from '@flotilla/proto';
+import { type TableVersions, type VersionCache } from '../cache/version-cache.js';
 import { type Engine } from '../engine/engine.js';
 import { ApplyBatch } from './apply-batch.js';
 import { applyCommand, readTxn } from './command-apply.js';
@@ -42,6 +43,8 @@ export interface TableStateMachineOptions {
   engine: Engine;
   /** Numeric id of the table: an unsigned 32-bit integer, never used twice on one engine. */
   tableId: number;
+  /** Keeps versions that are asked for often. Only this object may write the table then. */
+  cache?: VersionCache | undefined;
 }
 
 /** Bounds of one engine batch; at least one entry goes in, whatever its size. */
@@ -53,17 +56,19 @@ const HASH_HEAD_BYTES = 6 * 8;
 export class TableStateMachine {
   private readonly engine: Engine;
   private readonly tableId: number;
+  private readonly versions: TableVersions | undefined;
   private keyspace: Keyspace;
   private latest: LatestReader;
   private meta: Meta;
   private isClosed = false;
 
   /** Takes up the table where the engine left it; a table without rows is empty. */
-  constructor({ engine, tableId }: TableStateMachineOptions) {
+  constructor({ engine, tableId, cache }: TableStateMachineOptions) {
     this.engine = engine;
     this.tableId = tableId;
     this.keyspace = activeKeyspace(engine, tableId);
-    this.latest = new LatestReader(engine, this.keyspace);
+    this.versions = cache?.table();
+    this.latest = new LatestReader(engine, this.keyspace, this.versions);
     this.meta = this.storedMeta(this.keyspace);
   }
 
@@ -186,8 +191,9 @@ export class TableStateMachine {
       .put(next.activeKey, Buffer.concat([Buffer.from([next.slot]), note]))
       .del(next.stagedKey)
       .write();
+    this.versions?.clear();
     this.keyspace = next;
-    this.latest = new LatestReader(this.engine, next);
+    this.latest = new LatestReader(this.engine, next, this.versions);
     this.meta = meta;
   }
 
@@ -202,6 +208,7 @@ export class TableStateMachine {
     if (this.isClosed) return;
     this.engine.deleteRange(this.keyspace.wholeTable());
     this.isClosed = true;
+    this.versions?.close();
   }
 
   /** As many of the entries that have no result yet as fit one engine batch. */
@@ -226,7 +233,7 @@ export class TableStateMachine {
       window.push({ index: entry.index, command });
     }
     if (window.length === 0) return;
-    const batch = new ApplyBatch(this.engine, this.keyspace, this.meta);
+    const batch = new ApplyBatch(this.engine, this.keyspace, this.meta, this.versions);
     try {
       batch.prefetch(putKeys);
       for (const { index, command } of window) {
@@ -249,7 +256,7 @@ export class TableStateMachine {
       const message = `revision ${revision} is compacted: ${this.meta.compactedRevision} is the oldest`;
       throw new TableError('TABLE_COMPACTED', message);
     }
-    return new RevisionReader(this.engine, this.keyspace, this.meta.epoch, revision);
+    return new RevisionReader(this.engine, this.keyspace, this.latest, this.meta.epoch, revision);
   }
 
   private storedMeta(keyspace: Keyspace): Meta {
