@@ -291,7 +291,7 @@ async function answerOf(
 ): Promise<Uint8Array> {
   const call = noContext(`/regatta.v1.KV/${method}`, deadline);
   if (method === 'range') return kv.range(request, call, 0);
-  return (await kv[method](request, call, 0)).answer;
+  return kv[method](request, call, 0, ({ answer }) => answer);
 }
 
 function rowOf({ key, value, createRevision, modRevision }: mvccV1.KeyValue): SeenRow {

@@ -5,6 +5,7 @@
  *   catalog --changes--> tables that run here, links to nodes, load
  *   client or peer --> router --> replica here, or a node that has one
  */
+import { VersionCache } from '@flotilla/mvcc';
 import { type Logger } from '@flotilla/platform';
 import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
 import { Catalog } from '../catalog/catalog.service.js';
@@ -45,6 +46,8 @@ export interface NodeClusterParts {
 
 export class NodeCluster {
   readonly catalog: Catalog;
+  /** What the tables that run here keep in memory; undefined if that was not wanted. */
+  readonly versions: VersionCache | undefined;
   readonly tables: TableRegistry;
   readonly view: ClusterView;
   readonly kv: KvService;
@@ -59,8 +62,12 @@ export class NodeCluster {
     const { network } = peers;
     const self = config.raft.nodeId;
     const replicasMax = config.tables.replicas;
-    this.tables = new TableRegistry(runtime, storage.engine, (error) =>
-      logger.error({ err: error }, 'a table could not be removed from this node'),
+    this.versions = versionCache(parts);
+    this.tables = new TableRegistry(
+      runtime,
+      storage.engine,
+      (error) => logger.error({ err: error }, 'a table could not be removed from this node'),
+      this.versions,
     );
     this.catalog = new Catalog(runtime, storage.engine, this.founders());
     this.view = new ClusterView(this.catalog.state, network);
@@ -203,4 +210,11 @@ export class NodeCluster {
     const { config, own } = this.parts;
     return own.joined ? [] : [...config.raft.members().keys()];
   }
+}
+
+/** The identity of a node is a random number that nobody outside knows: so is the order of keys. */
+function versionCache({ config, own }: NodeClusterParts): VersionCache | undefined {
+  const bytesMax = config.storage.versionCacheBytes;
+  if (bytesMax === 0) return undefined;
+  return new VersionCache({ bytesMax, seed: Number.parseInt(own.identity.slice(0, 8), 16) });
 }

@@ -7,6 +7,7 @@
  */
 import { GRPC_TRANSPORTS } from '@flotilla/grpc';
 import { join } from 'node:path';
+import { VERSION_CACHE_BYTES_DEFAULT } from '@flotilla/mvcc';
 import { defineSettings, derivedDefault, LOG_LEVELS, type Setting } from '@flotilla/platform';
 
 export const STORAGE_ENGINES = ['rocksdb', 'memory'] as const;
@@ -321,6 +322,13 @@ const STORAGE: readonly Setting[] = [
     default: 16_777_216,
     field: 'storage.blockCacheBytes',
     description: 'bytes of uncompressed blocks kept in memory',
+  },
+  {
+    key: 'storage.version-cache-size',
+    kind: 'uint64',
+    default: VERSION_CACHE_BYTES_DEFAULT,
+    field: 'storage.versionCacheBytes',
+    description: 'bytes of pairs kept in memory that are asked for often, over all tables; 0: none',
   },
   {
     key: 'storage.table-cache-size',

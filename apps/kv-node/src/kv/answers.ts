@@ -1,16 +1,10 @@
 /**
- * From results of the store to the bytes of the API's answers: headers, pairs, pages.
+ * From results of the store to the bytes of the API's answers: pairs, pages, outcomes.
  */
 import { type RangePage } from '@flotilla/mvcc';
 import { hot, type mvccV1 } from '@flotilla/proto';
-import { type RunningTable } from '../tables/table-registry.js';
 
-/** Where an answer comes from; `revision` is 0 for reads, as clients of Regatta have it. */
-export function header(table: RunningTable, nodeId: number, revision: number): hot.HeaderFields {
-  const { term, leader } = table.group.status();
-  return { shardId: table.id, replicaId: nodeId, revision, raftTerm: term, raftLeaderId: leader };
-}
-
+/** An empty header: a further part of an answer whose first part has it. */
 export function rangeAnswer(head: hot.Header, page: RangePage): Uint8Array {
   return hot.encodeRangeResponse(head, page);
 }

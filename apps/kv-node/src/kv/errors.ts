@@ -53,3 +53,7 @@ export function malformed(error: unknown): GrpcStatusError {
     { cause: error },
   );
 }
+
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -15,60 +15,66 @@ import {
   type MessageSink,
 } from '@flotilla/grpc';
 import { status } from '@flotilla/grpc';
-import { type ApplyResult, type RangeQuery, type TableIterator } from '@flotilla/mvcc';
+import { type RangeQuery, type TableIterator } from '@flotilla/mvcc';
 import { hot, type mvccV1, type regattaV1 } from '@flotilla/proto';
 import { type Cancel } from '../node/node-clock.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
-import { type Answer, type RoutedCall, type TableRouter } from '../routing/table-router.js';
-import { type RunningTable } from '../tables/table-registry.js';
-import { deleteRangeAnswer, header, putAnswer, rangeAnswer, txnAnswer } from './answers.js';
-import { deleteRangeCommand, putCommand, txnCommand } from './commands.js';
-import { malformed, notReady, toStatus } from './errors.js';
 import {
-  OPEN_VIEWS_MAX,
-  OPERATION_TIMEOUT_MS,
-  READER_STALL_MS,
-  STREAM_PAGE_BYTES_MAX,
-} from './limits.js';
+  mayTryAgain,
+  type Answer,
+  type RoutedCall,
+  type TableRouter,
+} from '../routing/table-router.js';
+import { type RunningTable } from '../tables/table-registry.js';
+import { rangeAnswer, txnAnswer } from './answers.js';
+import { asError, malformed, notReady, toStatus } from './errors.js';
+import {
+  answerOf,
+  DELETE_RANGE,
+  ITERATE_RANGE,
+  PUT,
+  PUTS,
+  RANGE,
+  RANGE_DELETES,
+  TXN,
+  TXNS,
+  type WriteKind,
+} from './kv-methods.js';
+import { OPERATION_TIMEOUT_MS, READER_STALL_MS, STREAM_PAGE_BYTES_MAX } from './limits.js';
+import { SlicedReads } from './sliced-reads.js';
 import {
   checkDeleteRange,
   checkIterateRange,
   checkKeySizes,
   checkPut,
-  checkPutSizes,
   checkRange,
   checkTxn,
   checkTxnSizes,
 } from './validation.js';
 
-export const KV_SERVICE = 'regatta.v1.KV';
-
-/** Methods that another node may pass on, by path. */
-const path = (method: string): string => `/${KV_SERVICE}/${method}`;
-const RANGE = path('Range');
-const ITERATE_RANGE = path('IterateRange');
-const PUT = path('Put');
-const DELETE_RANGE = path('DeleteRange');
-const TXN = path('Txn');
+/** What a caller of this node, or another node, is given of an answer. */
+type Shape<T> = (answer: Answer) => T;
 
 export class KvService {
-  private openViews = 0;
+  private readonly reads: SlicedReads;
 
   constructor(
     private readonly runtime: NodeRuntime,
     private readonly router: TableRouter,
-  ) {}
+  ) {
+    this.reads = new SlicedReads(runtime.clock);
+  }
 
   register(server: GrpcServer): void {
     server.register(RANGE, 'unary', (bytes, call) => this.range(bytes, call, 0));
     server.register(ITERATE_RANGE, 'server-stream', (bytes, call, sink) =>
       this.iterateRange(bytes, call, sink, 0),
     );
-    const write = (method: string, handle: (bytes: Buffer, call: CallContext) => Promise<Answer>) =>
-      server.register(method, 'unary', async (bytes, call) => (await handle(bytes, call)).answer);
-    write(PUT, (bytes, call) => this.put(bytes, call, 0));
-    write(DELETE_RANGE, (bytes, call) => this.deleteRange(bytes, call, 0));
-    write(TXN, (bytes, call) => this.txn(bytes, call, 0));
+    server.register(PUT, 'unary', (bytes, call) => this.put(bytes, call, 0, bytesOf));
+    server.register(DELETE_RANGE, 'unary', (bytes, call) =>
+      this.deleteRange(bytes, call, 0, bytesOf),
+    );
+    server.register(TXN, 'unary', (bytes, call) => this.txn(bytes, call, 0, bytesOf));
   }
 
   /** A call that another node passed on; undefined if it is none of this API. */
@@ -82,11 +88,11 @@ export class KvService {
       case RANGE:
         return Promise.resolve(this.range(bytes, call, hops)).then(reading);
       case PUT:
-        return this.put(bytes, call, hops);
+        return this.put(bytes, call, hops, asItIs);
       case DELETE_RANGE:
-        return this.deleteRange(bytes, call, hops);
+        return this.deleteRange(bytes, call, hops, asItIs);
       case TXN:
-        return this.txn(bytes, call, hops);
+        return this.txn(bytes, call, hops, asItIs);
       default:
         return undefined;
     }
@@ -107,18 +113,14 @@ export class KvService {
     const request = decode(hot.decodeRangeRequest, bytes);
     checkRange(request);
     const table = this.router.serving(request.table);
-    const answer = (from: RunningTable) =>
-      rangeAnswer(this.header(from), from.machine.range(rangeQuery(request)));
-    const read = (from: RunningTable) =>
-      request.linearizable ? this.afterBarrier(from, call, () => answer(from)) : answer(from);
     if (table) {
       checkKeySizes(request);
-      return read(table);
+      return this.rangeFrom(table, request, call);
     }
     const routed = this.routed(RANGE, request, bytes, call, hops);
     return this.known(routed).then(() => {
       checkKeySizes(request);
-      return this.router.read(routed, read);
+      return this.router.read(routed, (from) => this.rangeFrom(from, request, call));
     });
   }
 
@@ -144,65 +146,113 @@ export class KvService {
     const table = this.router.serving(request.table);
     if (!table) throw notReady();
     if (request.linearizable) await this.afterBarrier(table, call, () => undefined);
-    if (this.openViews >= OPEN_VIEWS_MAX) {
-      throw new GrpcStatusError(status.UNAVAILABLE, 'system is too busy try again later');
-    }
-    this.openViews++;
     const query = { ...rangeQuery(request), pageBytesMax: STREAM_PAGE_BYTES_MAX };
     const view = table.machine.iterate(query);
-    try {
-      await this.stream(table, view, call, sink);
-    } finally {
-      view.close();
-      this.openViews--;
-    }
+    await this.reads.holding(view, () => this.stream(table, view, call, sink));
   }
 
-  async put(bytes: Buffer, call: CallContext, hops: number): Promise<Answer> {
+  /** `shape` makes of the answer what the caller gives on. */
+  put<T>(bytes: Buffer, call: CallContext, hops: number, shape: Shape<T>): Promise<T> {
     const request = decode(hot.decodePutRequest, bytes);
     checkPut(request);
-    const routed = this.routed(PUT, request, bytes, call, hops);
-    await this.known(routed);
-    checkPutSizes(request);
-    return this.router.write(routed, async (table) => {
-      const result = await this.propose(table, putCommand(request), routed);
-      return written(putAnswer(this.header(table, result.revision), result.responses), result);
-    });
+    return this.write(PUTS, request, bytes, call, hops, shape);
   }
 
-  async deleteRange(bytes: Buffer, call: CallContext, hops: number): Promise<Answer> {
+  deleteRange<T>(bytes: Buffer, call: CallContext, hops: number, shape: Shape<T>): Promise<T> {
     const request = decode(hot.decodeDeleteRangeRequest, bytes);
     checkDeleteRange(request);
-    const routed = this.routed(DELETE_RANGE, request, bytes, call, hops);
+    return this.write(RANGE_DELETES, request, bytes, call, hops, shape);
+  }
+
+  txn<T>(bytes: Buffer, call: CallContext, hops: number, shape: Shape<T>): Promise<T> {
+    const request = decode(hot.decodeTxnRequest, bytes);
+    checkTxn(request);
+    if (!isReadOnly(request)) return this.write(TXNS, request, bytes, call, hops, shape);
+    const routed = this.routed(TXN, request, bytes, call, hops);
+    return this.readTxn(request, routed, call).then(reading).then(shape);
+  }
+
+  private async readTxn(
+    request: regattaV1.TxnRequest,
+    routed: RoutedCall,
+    call: CallContext,
+  ): Promise<Uint8Array> {
     await this.known(routed);
-    checkKeySizes(request);
-    return this.router.write(routed, async (table) => {
-      const result = await this.propose(table, deleteRangeCommand(request), routed);
-      const head = this.header(table, result.revision);
-      return written(deleteRangeAnswer(head, result.responses), result);
+    checkTxnSizes(request);
+    return this.router.read(routed, (table) =>
+      this.afterBarrier(table, call, () =>
+        this.reads.txn(table, request, call, (result) => txnAnswer(table.header.ofRead(), result)),
+      ),
+    );
+  }
+
+  private rangeFrom(
+    table: RunningTable,
+    request: regattaV1.RangeRequest,
+    call: CallContext,
+  ): Uint8Array | Promise<Uint8Array> {
+    if (!request.linearizable) return this.rangeNow(table, request, call);
+    return this.afterBarrier(table, call, () => this.rangeNow(table, request, call));
+  }
+
+  private rangeNow(
+    table: RunningTable,
+    request: regattaV1.RangeRequest,
+    call: CallContext,
+  ): Uint8Array | Promise<Uint8Array> {
+    const query = rangeQuery(request);
+    if (query.rangeEnd !== undefined) return this.reads.range(table, query, call);
+    return rangeAnswer(table.header.ofRead(), table.machine.range(query));
+  }
+
+  /**
+   * One log entry. Where this replica leads, it goes there at once, and the answer is made in the tick
+   * in which the entry is applied; what was refused before it was written is tried like all the others.
+   */
+  private write<R extends { readonly table: Buffer }, T>(
+    kind: WriteKind<R>,
+    request: R,
+    bytes: Buffer,
+    call: CallContext,
+    hops: number,
+    shape: Shape<T>,
+  ): Promise<T> {
+    const routed = this.routed(kind.method, request, bytes, call, hops);
+    const table = this.router.leading(request.table);
+    if (!table) return this.writeAnywhere(kind, request, routed, shape);
+    kind.checkSizes(request);
+    const command = kind.command(request);
+    return new Promise((resolve, reject) => {
+      table.group.submit(command, routed.deadlineMs, {
+        resolve: ({ result }) => {
+          // Whatever goes wrong with an answer concerns its caller alone, never the group.
+          try {
+            resolve(shape(answerOf(kind, table, result)));
+          } catch (error) {
+            reject(asError(error));
+          }
+        },
+        reject: (error) => {
+          if (!mayTryAgain(error)) reject(asError(toStatus(error)));
+          else this.writeAnywhere(kind, request, routed, shape).then(resolve, reject);
+        },
+      });
     });
   }
 
-  async txn(bytes: Buffer, call: CallContext, hops: number): Promise<Answer> {
-    const request = decode(hot.decodeTxnRequest, bytes);
-    checkTxn(request);
-    const routed = this.routed(TXN, request, bytes, call, hops);
+  private async writeAnywhere<R extends { readonly table: Buffer }, T>(
+    kind: WriteKind<R>,
+    request: R,
+    routed: RoutedCall,
+    shape: Shape<T>,
+  ): Promise<T> {
     await this.known(routed);
-    checkTxnSizes(request);
-    if (isReadOnly(request)) {
-      const { compare, success, failure } = request;
-      const answer = await this.router.read(routed, (table) =>
-        this.afterBarrier(table, call, () => {
-          const result = table.machine.evaluateReadOnlyTxn({ compare, success, failure });
-          return txnAnswer(this.header(table), result);
-        }),
-      );
-      return reading(answer);
-    }
-    return this.router.write(routed, async (table) => {
-      const result = await this.propose(table, txnCommand(request), routed);
-      return written(txnAnswer(this.header(table, result.revision), result), result);
+    kind.checkSizes(request);
+    const done = await this.router.write(routed, async (table) => {
+      const { result } = await table.group.propose(kind.command(request), routed.deadlineMs);
+      return answerOf(kind, table, result);
     });
+    return shape(done);
   }
 
   private async stream(
@@ -212,18 +262,14 @@ export class KvService {
     sink: MessageSink,
   ): Promise<void> {
     for (;;) {
-      const page = view.next();
+      const page = await this.reads.page(view, call);
       if (!page || call.cancelled) return;
-      const behind = sink.write(rangeAnswer(this.header(table), page));
+      const behind = sink.write(rangeAnswer(table.header.ofRead(), page));
       if (behind) await this.withinStallLimit(behind);
       // A whole range must not hold the loop: others take their turn between two pages.
       else await this.runtime.clock.turn();
       if (!page.more) return;
     }
-  }
-
-  private header(table: RunningTable, revision = 0): hot.HeaderFields {
-    return header(table, this.runtime.host.nodeId, revision);
   }
 
   private routed(
@@ -242,21 +288,14 @@ export class KvService {
     if (!this.router.serving(table)) await this.router.lookUp(table, deadlineMs);
   }
 
-  private async propose(
+  /** Reads once the state here is new enough: at once where nobody has to be asked. */
+  private afterBarrier<T>(
     table: RunningTable,
-    command: Uint8Array,
-    { deadlineMs }: RoutedCall,
-  ): Promise<ApplyResult> {
-    return (await table.group.propose(command, deadlineMs)).result;
-  }
-
-  private async afterBarrier<T>(table: RunningTable, call: CallContext, read: () => T): Promise<T> {
-    try {
-      await table.group.readBarrier(this.deadline(call));
-    } catch (error) {
-      throw toStatus(error);
-    }
-    return read();
+    call: CallContext,
+    read: () => T | Promise<T>,
+  ): T | Promise<T> {
+    if (table.group.isCurrent) return read();
+    return table.group.readBarrier(this.deadline(call)).then(read, rethrown);
   }
 
   /** Waits for a reader that is behind, but not for ever: its view keeps old data on disk. */
@@ -287,8 +326,16 @@ function reading(answer: Uint8Array): Answer {
   return { answer, index: 0 };
 }
 
-function written(answer: Uint8Array, { revision }: ApplyResult): Answer {
-  return { answer, index: revision };
+function bytesOf({ answer }: Answer): Uint8Array {
+  return answer;
+}
+
+function asItIs(answer: Answer): Answer {
+  return answer;
+}
+
+function rethrown(error: unknown): never {
+  throw toStatus(error);
 }
 
 /** What is decoded has views of the bytes, which must stay as they are until it is answered. */

@@ -25,6 +25,7 @@ export function exposeNodeMetrics(registry: Registry, sources: MetricSources): v
   exposeGroups(registry, sources);
   exposeLog(registry, sources);
   exposeEngine(registry, sources);
+  exposeVersionCache(registry, sources);
   exposeCluster(registry, sources);
 }
 
@@ -120,6 +121,35 @@ function exposeEngine(registry: Registry, { storage }: MetricSources): void {
       }
     },
   });
+}
+
+function exposeVersionCache(registry: Registry, { cluster }: MetricSources): void {
+  const stats = () => cluster.versions?.stats();
+  const counter = (name: string, help: string, read: () => number | undefined) =>
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(read() ?? 0);
+      },
+    });
+  const gauge = (name: string, help: string, read: () => number | undefined) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read() ?? 0);
+      },
+    });
+  const prefix = 'flotilla_version_cache';
+  counter(`${prefix}_hits_total`, 'Keys found in memory.', () => stats()?.hits);
+  counter(`${prefix}_misses_total`, 'Keys looked for in the engine.', () => stats()?.misses);
+  counter(`${prefix}_evictions_total`, 'Keys that made room.', () => stats()?.evictions);
+  gauge(`${prefix}_entries`, 'Keys kept in memory.', () => stats()?.entries);
+  gauge(`${prefix}_bytes`, 'Memory in use for them.', () => stats()?.bytes);
 }
 
 /** Counted by the parts themselves; a scrape only reads. */

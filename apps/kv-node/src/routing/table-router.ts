@@ -58,6 +58,12 @@ export class TableRouter {
     return table?.group.isVoter ? table : undefined;
   }
 
+  /** The replica here, if it leads. */
+  leading(name: Uint8Array): RunningTable | undefined {
+    const table = this.registry.find(name);
+    return table?.group.isLeader ? table : undefined;
+  }
+
   /** What the catalog says of a table; asks it before it says that there is none. */
   async lookUp(name: Buffer, deadlineMs: number): Promise<TableInfo> {
     const key = name.toString();
@@ -205,7 +211,7 @@ function isUnavailable(error: unknown): boolean {
 }
 
 /** A busy group says so at once; one without a leader may have one soon. */
-function mayTryAgain(error: unknown): boolean {
+export function mayTryAgain(error: unknown): boolean {
   if (error instanceof HostError) return error.code === HostErrorCode.NotReady;
   return isUnavailable(error) && wasNotExecuted(error) && !isBusy(error);
 }

@@ -12,10 +12,17 @@
  * What runs follows the catalog's log, never a timer. A group that could not be started, because the
  * log has too much to write, is started soon after.
  */
-import { listTableIds, TableStateMachine, type ApplyResult, type Engine } from '@flotilla/mvcc';
+import {
+  listTableIds,
+  TableStateMachine,
+  type ApplyResult,
+  type Engine,
+  type VersionCache,
+} from '@flotilla/mvcc';
 import { type Group, HostError, HostErrorCode } from '@flotilla/raft';
 import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
+import { TableHeader } from '../kv/table-header.js';
 import { type Cancel } from '../node/node-clock.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { TableMachine } from '../node/table-machine.js';
@@ -23,8 +30,10 @@ import { TableMachine } from '../node/table-machine.js';
 export interface RunningTable {
   readonly id: number;
   readonly name: string;
+  readonly nameBytes: Buffer;
   readonly group: Group<ApplyResult>;
   readonly machine: TableStateMachine;
+  readonly header: TableHeader;
 }
 
 /** Pause before a group is started again after the log had too much to write. */
@@ -33,6 +42,7 @@ const RETRY_MS = 100;
 export class TableRegistry {
   private readonly byName = new Map<string, RunningTable>();
   private readonly byId = new Map<number, RunningTable>();
+  private lastFound: RunningTable | undefined;
   /** State machines of tables that were stopped and are not destroyed yet. */
   private readonly retired = new Map<number, TableStateMachine>();
   private readonly waiting = new Map<number, TableInfo>();
@@ -48,11 +58,20 @@ export class TableRegistry {
     private readonly runtime: NodeRuntime,
     private readonly engine: Engine,
     private readonly onDestroyError: (error: unknown) => void,
+    /** Shared by the tables; absent: every read goes to the engine. */
+    private readonly cache?: VersionCache,
   ) {}
 
   /** The replica here of the table with this name, as it stands in a request. */
   find(name: Uint8Array): RunningTable | undefined {
-    return this.byName.get(Buffer.from(name.buffer, name.byteOffset, name.length).toString());
+    // Requests for one table come in a row; comparing a few bytes is cheaper than to make a name of them.
+    if (this.lastFound !== undefined && isSame(this.lastFound.nameBytes, name)) {
+      return this.lastFound;
+    }
+    const text = Buffer.from(name.buffer, name.byteOffset, name.length).toString();
+    const found = this.byName.get(text);
+    if (found !== undefined) this.lastFound = found;
+    return found;
   }
 
   get(id: number): RunningTable | undefined {
@@ -135,17 +154,20 @@ export class TableRegistry {
   }
 
   private startNow({ id, name, founders, preferredLeader }: TableInfo): void {
-    const machine = new TableStateMachine({ engine: this.engine, tableId: id });
+    const { engine, cache } = this;
+    const machine = new TableStateMachine({ engine, tableId: id, cache });
     const self = this.runtime.host.nodeId;
     const peers = founders.includes(self) ? founders : [];
     const group = this.runtime.host.startGroup(id, new TableMachine(machine), peers);
     // A crash may have left what it was before its last snapshot, or half of one.
     if (machine.installedNote() !== undefined) machine.removeInactive();
     this.runtime.snapshots.add(id, machine, group);
-    const table = { id, name, group, machine };
+    const header = new TableHeader(group, id, self);
+    const table = { id, name, nameBytes: Buffer.from(name), group, machine, header };
     this.cleared.delete(id);
     this.byId.set(id, table);
     this.byName.set(name, table);
+    this.lastFound = undefined;
     if (preferredLeader === self && peers.length > 1) group.campaignSoon(1);
   }
 
@@ -163,6 +185,7 @@ export class TableRegistry {
     if (table) {
       this.byId.delete(id);
       if (this.byName.get(table.name) === table) this.byName.delete(table.name);
+      if (this.lastFound === table) this.lastFound = undefined;
       this.retired.set(id, table.machine);
       this.runtime.snapshots.remove(id);
       this.runtime.host.stopGroup(id);
@@ -209,4 +232,10 @@ export class TableRegistry {
     if (keepVote) this.cleared.add(id);
     else await host.forgetGroup(id);
   }
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length !== other.length) return false;
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false;
+  return true;
 }

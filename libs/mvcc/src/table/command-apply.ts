@@ -10,8 +10,7 @@ import { mvccV1 } from '@flotilla/proto';
 import { type ApplyBatch } from './apply-batch.js';
 import { type DecodedCommand, type PutCommand, safeNumber } from './command-decoder.js';
 import { allHold, conditionOf } from './condition.js';
-import { deleteKeys, putPair, readOperation, runOperation } from './operations.js';
-import { type RowReader } from './row-reader.js';
+import { deleteKeys, putPair, runOperation } from './operations.js';
 import { TableError } from './table-error.js';
 import { type ApplyResult, type TxnResult } from './table-types.js';
 
@@ -143,13 +142,6 @@ export function isReadOnlyTxn(txn: mvccV1.Txn): boolean {
   const reads = ({ request }: mvccV1.RequestOp): boolean =>
     request === undefined || request.$case === 'requestRange';
   return txn.success.every(reads) && txn.failure.every(reads);
-}
-
-/** Evaluates a Txn of ranges alone on what the reader shows. */
-export function readTxn(reader: RowReader, txn: mvccV1.Txn): TxnResult {
-  const succeeded = allHold(reader, txn.compare.map(conditionOf));
-  const branch = succeeded ? txn.success : txn.failure;
-  return { succeeded, responses: branch.map((operation) => readOperation(reader, operation)) };
 }
 
 /** Takes a leader index if it grows; a command without one always goes on. */

@@ -11,6 +11,9 @@ import { keyRangeOf } from './keyspace.js';
 import { type Version } from './row-codec.js';
 import { ROWS_HINT_DEFAULT, type RowReader } from './row-reader.js';
 
+/** Rows between two moments at which the evaluation of a condition can be interrupted. */
+const STEP_ROWS = 64;
+
 export type ConditionOperator = 'equal' | 'greater' | 'less' | 'notEqual';
 
 export type ConditionTest =
@@ -59,10 +62,11 @@ function testOf(compare: mvccV1.Compare): ConditionTest {
 }
 
 export function allHold(reader: RowReader, conditions: readonly Condition[]): boolean {
-  return conditions.every((condition) => holds(reader, condition));
+  return conditions.every((condition) => drained(holds(reader, condition)));
 }
 
-function holds(reader: RowReader, condition: Condition): boolean {
+/** Yields every so many rows, so that whoever drains it can stop in between. */
+export function* holds(reader: RowReader, condition: Condition): Generator<void, boolean, void> {
   const { key, rangeEnd, test } = condition;
   if (rangeEnd === undefined) return satisfies(test, reader.get(key));
   const cursor = reader.open({
@@ -74,10 +78,20 @@ function holds(reader: RowReader, condition: Condition): boolean {
     let row = cursor.next();
     if (row === undefined) return satisfies(test, undefined);
     if (test.target === 'exists') return true;
-    for (; row !== undefined; row = cursor.next()) if (!satisfies(test, row)) return false;
+    for (let count = 1; row !== undefined; row = cursor.next(), count++) {
+      if (!satisfies(test, row)) return false;
+      if (count % STEP_ROWS === 0) yield;
+    }
     return true;
   } finally {
     cursor.close();
+  }
+}
+
+function drained<T>(steps: Generator<void, T, void>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
   }
 }
 

@@ -11,7 +11,7 @@ import { keyRangeOf } from './keyspace.js';
 import { readPage } from './range-pages.js';
 import { type Version } from './row-codec.js';
 import { ROWS_HINT_DEFAULT, type RowReader } from './row-reader.js';
-import { type TableRow } from './table-types.js';
+import { type RangePage, type RangeQuery, type TableRow } from './table-types.js';
 
 /** Shared by all puts that were not asked for the previous pair. */
 const PLAIN_PUT: mvccV1.ResponseOp = {
@@ -76,19 +76,20 @@ export function deleteKeys(batch: ApplyBatch, options: DeleteOptions): mvccV1.Re
   return { response: { $case: 'responseDeleteRange', value } };
 }
 
-function readRange(reader: RowReader, request: mvccV1.RequestOp_Range): mvccV1.ResponseOp {
-  const page = readPage(reader, {
+/** The query of an operation of a branch. */
+export function queryOf(request: mvccV1.RequestOp_Range): RangeQuery {
+  return {
     key: request.key,
     rangeEnd: presentOrNot(request.rangeEnd),
     limit: Number(request.limit),
     keysOnly: request.keysOnly,
     countOnly: request.countOnly,
-  });
-  const value = {
-    kvs: page.kvs.map(toKeyValue),
-    more: page.more,
-    count: BigInt(page.count),
   };
+}
+
+export function rangeResponse(page: RangePage): mvccV1.ResponseOp {
+  const { kvs, more, count } = page;
+  const value = { kvs: kvs.map(toKeyValue), more, count: BigInt(count) };
   return { response: { $case: 'responseRange', value } };
 }
 
@@ -115,8 +116,8 @@ export function runOperation(batch: ApplyBatch, { request }: mvccV1.RequestOp): 
 
 /** A range of a branch; an operation without a request gets a response without content. */
 export function readOperation(reader: RowReader, { request }: mvccV1.RequestOp): mvccV1.ResponseOp {
-  if (request?.$case === 'requestRange') return readRange(reader, request.value);
-  return { response: undefined };
+  if (request?.$case !== 'requestRange') return { response: undefined };
+  return rangeResponse(readPage(reader, queryOf(request.value)));
 }
 
 /** Branch operations carry an absent range end as an empty one. */

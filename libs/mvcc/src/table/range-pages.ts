@@ -9,6 +9,8 @@ import { keyRangeOf } from './keyspace.js';
 import { Version } from './row-codec.js';
 import { ROWS_HINT_DEFAULT, type RowCursor, type RowReader } from './row-reader.js';
 import {
+  type MayGoOn,
+  type PageSlice,
   RANGE_PAGE_BYTES_MAX,
   type RangePage,
   type RangeQuery,
@@ -20,12 +22,21 @@ import { varintSize } from './varint.js';
 /** Room for the fields that are not rows: the largest header, `more` and `count`. */
 const RESPONSE_FRAME_BYTES = 96;
 
+/** So many rows, or bytes of rows, are looked at before it is asked again whether there is time. */
+const UNASKED_ROWS_MAX = 64;
+const UNASKED_BYTES_MAX = 64 * 1024;
+
+const ALWAYS: MayGoOn = () => true;
+
 /** The rest of a range, and how many rows of it may still be given. */
 class RangePager implements TableIterator {
   private cursor: RowCursor | undefined;
   private pending: Version | undefined;
   private rowsLeft: number;
   private ended = false;
+  /** Of the page that is being gathered. */
+  private pageRows = 0;
+  private pageBytes = RESPONSE_FRAME_BYTES;
 
   constructor(
     reader: RowReader,
@@ -42,10 +53,18 @@ class RangePager implements TableIterator {
   }
 
   next(): RangePage | undefined {
+    const slice = this.slice(ALWAYS);
+    return slice && { kvs: slice.kvs, more: slice.more, count: slice.count };
+  }
+
+  slice(mayGoOn: MayGoOn): PageSlice | undefined {
     if (this.ended) return undefined;
-    const page = this.query.countOnly === true ? this.countPage() : this.rowPage();
-    if (!page.more || this.rowsLeft === 0) this.close();
-    return page;
+    const slice = this.query.countOnly === true ? this.counted(mayGoOn) : this.rows(mayGoOn);
+    if (!slice.isLast) return slice;
+    this.pageRows = 0;
+    this.pageBytes = RESPONSE_FRAME_BYTES;
+    if (!slice.more || this.rowsLeft === 0) this.close();
+    return slice;
   }
 
   close(): void {
@@ -55,34 +74,44 @@ class RangePager implements TableIterator {
     this.pending = undefined;
   }
 
-  private countPage(): RangePage {
-    let count = 0;
+  private counted(mayGoOn: MayGoOn): PageSlice {
     for (let row = this.take(); row !== undefined; row = this.take()) {
-      if (count === this.rowsLeft) {
+      if (this.pageRows === this.rowsLeft) {
         this.rowsLeft = 0;
-        return { kvs: [], more: true, count };
+        return this.sliceOf([], true, true);
       }
-      count += 1;
+      this.pageRows += 1;
+      if (this.pageRows % UNASKED_ROWS_MAX === 0 && !mayGoOn())
+        return this.sliceOf([], true, false);
     }
-    return { kvs: [], more: false, count };
+    return this.sliceOf([], false, true);
   }
 
-  private rowPage(): RangePage {
+  private rows(mayGoOn: MayGoOn): PageSlice {
     const bytesMax = this.query.pageBytesMax ?? RANGE_PAGE_BYTES_MAX;
     const kvs: TableRow[] = [];
-    let bytes = RESPONSE_FRAME_BYTES;
+    let unaskedBytes = 0;
     for (let row = this.take(); row !== undefined; row = this.take()) {
       const rowBytes = encodedRowBytes(row);
-      const isFull = kvs.length > 0 && bytes + rowBytes >= bytesMax;
+      const isFull = this.pageRows > 0 && this.pageBytes + rowBytes >= bytesMax;
       if (isFull || this.rowsLeft === 0) {
         this.pending = row;
-        return { kvs, more: true, count: kvs.length };
+        return this.sliceOf(kvs, true, true);
       }
       kvs.push(row);
-      bytes += rowBytes;
+      this.pageRows += 1;
+      this.pageBytes += rowBytes;
       this.rowsLeft -= 1;
+      unaskedBytes += rowBytes;
+      if (kvs.length % UNASKED_ROWS_MAX !== 0 && unaskedBytes < UNASKED_BYTES_MAX) continue;
+      unaskedBytes = 0;
+      if (!mayGoOn()) return this.sliceOf(kvs, true, false);
     }
-    return { kvs, more: false, count: kvs.length };
+    return this.sliceOf(kvs, false, true);
+  }
+
+  private sliceOf(kvs: TableRow[], more: boolean, isLast: boolean): PageSlice {
+    return { kvs, more, count: this.pageRows, isLast };
   }
 
   private take(): Version | undefined {
@@ -96,15 +125,18 @@ class RangePager implements TableIterator {
 export function openPages(reader: RowReader, query: RangeQuery): TableIterator {
   if (query.rangeEnd !== undefined) return new RangePager(reader, query, query.rangeEnd);
   let page: RangePage | undefined = singlePage(reader.get(query.key), query);
+  const next = (): RangePage | undefined => {
+    const given = page;
+    page = undefined;
+    return given;
+  };
   return {
-    next() {
-      const given = page;
-      page = undefined;
-      return given;
+    next,
+    slice() {
+      const given = next();
+      return given && { ...given, isLast: true };
     },
-    close() {
-      page = undefined;
-    },
+    close: () => void next(),
   };
 }
 

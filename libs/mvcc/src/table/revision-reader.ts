@@ -15,6 +15,7 @@ import {
   PagedItems,
   type RowCursor,
   type RowReader,
+  SCAN_PAGE_BYTES_MAX,
 } from './row-reader.js';
 
 export class RevisionReader implements RowReader {
@@ -70,7 +71,8 @@ export class RevisionReader implements RowReader {
   }
 
   private itemsOf(range: EngineRange, hint: number): PagedItems {
-    return new PagedItems(this.engine.iterator({ ...range, content: 'values' }), hint);
+    const options = { ...range, content: 'values', pageBytesMax: SCAN_PAGE_BYTES_MAX } as const;
+    return new PagedItems(this.engine.iterator(options), hint);
   }
 
   private nextLive(items: PagedItems): Version | undefined {

@@ -32,6 +32,9 @@ export interface RowReader {
 const FIRST_PAGE_ROWS = 32;
 const PAGE_ROWS_MAX = 1024;
 
+/** Bytes of one read: it cannot be cut short, and comes from disk at worst. */
+export const SCAN_PAGE_BYTES_MAX = 128 * 1024;
+
 /** Pulls items one by one out of an engine's range view. */
 export class PagedItems {
   private items: Buffer[] = [];
@@ -92,7 +95,11 @@ export class LatestReader implements RowReader {
   open({ range, keysOnly, rowsHint }: CursorOptions): RowCursor {
     if (isEmptyRange(range)) return EMPTY_CURSOR;
     const content = keysOnly ? 'keys' : 'values';
-    const iterator = this.engine.iterator({ ...this.keyspace.liveRange(range), content });
+    const iterator = this.engine.iterator({
+      ...this.keyspace.liveRange(range),
+      content,
+      pageBytesMax: SCAN_PAGE_BYTES_MAX,
+    });
     const items = new PagedItems(iterator, rowsHint);
     const { keyspace } = this;
     return {

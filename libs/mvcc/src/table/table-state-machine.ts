@@ -12,7 +12,7 @@ import { type mvccV1 } from '@flotilla/proto';
 import { type TableVersions, type VersionCache } from '../cache/version-cache.js';
 import { type Engine } from '../engine/engine.js';
 import { ApplyBatch } from './apply-batch.js';
-import { applyCommand, readTxn } from './command-apply.js';
+import { applyCommand } from './command-apply.js';
 import { decodeCommand, type DecodedCommand } from './command-decoder.js';
 import { COMPACT_ROWS_DEFAULT, compactHistory } from './compaction.js';
 import { allHold, type Condition } from './condition.js';
@@ -35,8 +35,10 @@ import {
   type TableRow,
   type TableState,
   type TableStats,
+  type TxnRead,
   type TxnResult,
 } from './table-types.js';
+import { openTxnRead } from './txn-read.js';
 import { writeUint64 } from './varint.js';
 
 export interface TableStateMachineOptions {
@@ -115,7 +117,24 @@ export class TableStateMachine {
 
   /** Evaluates a Txn for which `isReadOnlyTxn` is true; changes nothing, the revision included. */
   evaluateReadOnlyTxn(txn: mvccV1.Txn): TxnResult {
-    return readTxn(this.readerAt(undefined), txn);
+    const read = this.openReadOnlyTxn(txn);
+    try {
+      return read.run(() => true) ?? { succeeded: false, responses: [] };
+    } finally {
+      read.close();
+    }
+  }
+
+  /** The same in pieces, all of them on the state as it is at the call. */
+  openReadOnlyTxn(txn: mvccV1.Txn): TxnRead {
+    this.requireOpen();
+    const { revision, epoch } = this.meta;
+    return openTxnRead(() => {
+      const now = this.meta;
+      if (now.revision === revision && now.epoch === epoch) return this.readerAt(undefined);
+      if (now.epoch === epoch && revision > 0) return this.readerAt(revision);
+      throw new TableError('TABLE_COMPACTED', `revision ${revision} is of an earlier state`);
+    }, txn);
   }
 
   /**

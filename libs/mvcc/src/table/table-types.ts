@@ -67,10 +67,21 @@ export interface RangePage {
 /** A response page stays below this, header included: 4 MiB less 1 KiB. */
 export const RANGE_PAGE_BYTES_MAX = 4 * 1024 * 1024 - 1024;
 
+/** A piece of a page, as much as there was time for; all of them one behind the other are the page. */
+export interface PageSlice extends RangePage {
+  /** The page ends here: `more` and `count` are those of the page. */
+  isLast: boolean;
+}
+
+/** Asked every now and then by what may take long: whether it may go on now. */
+export type MayGoOn = () => boolean;
+
 /** Pages of one range as it was when the iterator was made. */
 export interface TableIterator {
   /** The next page; the last one has `more` false. An empty range gives one empty page. */
   next(): RangePage | undefined;
+  /** The same in pieces. At least some rows are looked at, whatever `mayGoOn` says. */
+  slice(mayGoOn: MayGoOn): PageSlice | undefined;
   /** Frees the view; idempotent. Must be called unless the last page was read. */
   close(): void;
 }
@@ -79,6 +90,17 @@ export interface TableIterator {
 export interface TxnResult {
   succeeded: boolean;
   responses: mvccV1.ResponseOp[];
+}
+
+/** The evaluation of a Txn that changes nothing. */
+export interface TxnRead {
+  /**
+   * Goes on while `mayGoOn`; the result, once there is one. Throws TableError TABLE_COMPACTED when the
+   * state it began on is gone.
+   */
+  run(mayGoOn: MayGoOn): TxnResult | undefined;
+  /** Frees what is open; idempotent. Must be called. */
+  close(): void;
 }
 
 /** Where a table stands. All of it is stored in the meta row. */

@@ -48,7 +48,7 @@ import type {
   ProposalOutcome,
   StateMachine,
 } from './ports.js';
-import { Proposals, type AddedProposal } from './proposals.js';
+import { Proposals, type AddedProposal, type ProposalWaiter } from './proposals.js';
 import { Reads } from './reads.js';
 import { SnapshotSends } from './snapshot-sends.js';
 import { Waits } from './waits.js';
@@ -144,6 +144,24 @@ export class Group<Result> implements HostedGroup {
     return this.node.isLeader();
   }
 
+  get term(): Term {
+    return this.node.raft.term;
+  }
+
+  /** The leader of this term as far as this replica knows; 0 if it knows none. */
+  get leader(): NodeId {
+    return this.node.raft.lead;
+  }
+
+  /**
+   * Whether a read of the local state reflects every write acknowledged so far, without asking anybody:
+   * for an only voter that leads and has applied what is committed.
+   */
+  get isCurrent(): boolean {
+    if (this.closed !== undefined || !this.isLeader || !this.isOnlyVoter) return false;
+    return this.machine.appliedIndex >= this.node.raft.log.committed && this.mayAskReads();
+  }
+
   /** Whether the group has stopped its clock. */
   get isAsleep(): boolean {
     return this.asleep;
@@ -189,10 +207,15 @@ export class Group<Result> implements HostedGroup {
    * Rejects with HostError not-ready, busy, too-large, timeout, aborted, group-closed or closed.
    */
   propose(data: Uint8Array, deadlineMs: number): Promise<ProposalOutcome<Result>> {
+    return new Promise((resolve, reject) => this.submit(data, deadlineMs, { resolve, reject }));
+  }
+
+  /** The same for whoever makes more of the outcome than to wait for it; told in the tick it is known. */
+  submit(data: Uint8Array, deadlineMs: number, waiter: ProposalWaiter<Result>): void {
     const refusal = this.refusal(data.length);
-    if (refusal) return Promise.reject(refusal);
+    if (refusal) return waiter.reject(refusal);
     this.work();
-    return this.proposals.add(data, deadlineMs);
+    this.proposals.add(data, deadlineMs, waiter);
   }
 
   /**
@@ -424,13 +447,13 @@ export class Group<Result> implements HostedGroup {
     if (added.length === 0) return;
     if (!this.isLeader || this.node.raft.leadTransferee !== NONE) {
       for (const proposal of added)
-        proposal.reject(new HostError(HostErrorCode.NotReady, NOT_READY));
+        proposal.waiter.reject(new HostError(HostErrorCode.NotReady, NOT_READY));
       return;
     }
     if (this.tryToPropose(added)) return;
     // Together they are more than may wait: as many as fit, one by one.
     for (const proposal of added) {
-      if (!this.tryToPropose([proposal])) proposal.reject(busy());
+      if (!this.tryToPropose([proposal])) proposal.waiter.reject(busy());
     }
   }
 

@@ -67,6 +67,49 @@ describe('a group with one voter', () => {
     expect(node.machines.get(7)?.texts).toEqual(['a']);
   });
 
+  it('is current without asking anybody: while it leads alone, knows what is committed, and runs', async () => {
+    expect(group.isCurrent).toBe(true);
+    await group.propose(text('a'), FAR);
+    expect(group.isCurrent).toBe(true);
+    const others = await Promise.all([2, 3].map((id) => HostNode.open(network, id)));
+    const groups = others.map((other) => other.start(8, [2, 3]));
+    await network.tick(100);
+    expect(groups.filter(({ isLeader }) => isLeader)).toHaveLength(1);
+    expect(groups.map(({ isCurrent }) => isCurrent)).toEqual([false, false]);
+    node.host.stopGroup(7);
+    expect(group.isCurrent).toBe(false);
+  });
+
+  it('that was started anew is not current before it has committed an entry of its term', async () => {
+    await group.propose(text('a'), FAR);
+    node.host.stopGroup(7);
+    await network.settle();
+    const release = holdSyncs(node);
+    const again = node.start(7, [1]);
+    await network.settle();
+    expect(again.isLeader && again.isCurrent).toBe(false);
+    release();
+    await network.settle();
+    expect(again.isLeader && again.isCurrent).toBe(true);
+  });
+
+  it('tells whoever submits in the tick in which the entry is applied, or is refused', async () => {
+    const told: string[] = [];
+    const waiter = {
+      resolve: ({ result }: { result: string }) => {
+        told.push(`${result} of ${String(node.machines.get(7)?.texts)}`);
+      },
+      reject: ({ code }: { code: string }) => void told.push(code),
+    };
+    group.submit(text('a'), FAR, waiter);
+    expect(told).toEqual([]);
+    await network.settle();
+    expect(told).toEqual(['a of a']);
+    node.host.stopGroup(7);
+    group.submit(text('b'), FAR, waiter);
+    expect(told).toEqual(['a of a', 'group-closed']);
+  });
+
   it('after a failed write to the log nothing is acknowledged, and the node is told once', async () => {
     node.files.onOperation = (kind) => {
       if (kind === 'sync') throw new Error('EIO: planned');

@@ -2,27 +2,31 @@
  * Proposals of one group that wait for their entry to be applied, in the order of their indexes.
  *
  * In: proposals, the indexes their entries got, applied entries, the time. Out: each
- * proposal's promise, settled exactly once. A proposal whose deadline passed is told so, while its
+ * proposal's waiter, told exactly once. A proposal whose deadline passed is told so, while its
  * place stays until its entry is applied or replaced. Bounded by `proposalsMax`.
  */
 import type { LogIndex, Term } from '../core/types.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import type { ProposalOutcome } from './ports.js';
 
+/** Whoever is told how a proposal ended, exactly once. Must not throw. */
+export interface ProposalWaiter<Result> {
+  resolve(outcome: ProposalOutcome<Result>): void;
+  reject(error: HostError): void;
+}
+
 /** A proposal that has no index yet: it enters the log with all others of its turn. */
 export interface AddedProposal<Result> {
   readonly data: Uint8Array;
   readonly deadlineMs: number;
-  readonly resolve: (outcome: ProposalOutcome<Result>) => void;
-  readonly reject: (error: HostError) => void;
+  readonly waiter: ProposalWaiter<Result>;
 }
 
 interface Waiting<Result> {
   readonly index: LogIndex;
   readonly term: Term;
   readonly deadlineMs: number;
-  readonly resolve: (outcome: ProposalOutcome<Result>) => void;
-  readonly reject: (error: HostError) => void;
+  readonly waiter: ProposalWaiter<Result>;
   settled: boolean;
 }
 
@@ -46,10 +50,8 @@ export class Proposals<Result> {
   }
 
   /** Enters the log at the end of this turn. */
-  add(data: Uint8Array, deadlineMs: number): Promise<ProposalOutcome<Result>> {
-    return new Promise((resolve, reject) => {
-      this.added.push({ data, deadlineMs, resolve, reject });
-    });
+  add(data: Uint8Array, deadlineMs: number, waiter: ProposalWaiter<Result>): void {
+    this.added.push({ data, deadlineMs, waiter });
   }
 
   takeAdded(): readonly AddedProposal<Result>[] {
@@ -61,9 +63,10 @@ export class Proposals<Result> {
   /** The proposals got the indexes from `first` on, in their order. */
   entered(added: readonly AddedProposal<Result>[], first: LogIndex, term: Term): void {
     this.dropFrom(first);
-    for (const [at, { deadlineMs, resolve, reject }] of added.entries()) {
+    let index = first;
+    for (const { deadlineMs, waiter } of added) {
       if (deadlineMs < this.earliestDeadlineMs) this.earliestDeadlineMs = deadlineMs;
-      this.queue.push({ index: first + at, term, deadlineMs, resolve, reject, settled: false });
+      this.queue.push({ index: index++, term, deadlineMs, waiter, settled: false });
     }
   }
 
@@ -72,7 +75,7 @@ export class Proposals<Result> {
     this.dropFrom(index);
     if (deadlineMs < this.earliestDeadlineMs) this.earliestDeadlineMs = deadlineMs;
     return new Promise((resolve, reject) => {
-      this.queue.push({ index, term, deadlineMs, resolve, reject, settled: false });
+      this.queue.push({ index, term, deadlineMs, waiter: { resolve, reject }, settled: false });
     });
   }
 
@@ -88,7 +91,7 @@ export class Proposals<Result> {
       if (first.term !== term) this.fail(first, HostErrorCode.Aborted, 'request aborted');
       else if (!first.settled) {
         first.settled = true;
-        first.resolve({ result, index, term });
+        first.waiter.resolve({ result, index, term });
       }
     }
     if (this.head > HEAD_SLACK && this.head * 2 > this.queue.length) this.cut();
@@ -117,7 +120,7 @@ export class Proposals<Result> {
   }
 
   failAll(code: HostErrorCode, message: string): void {
-    for (const { reject } of this.takeAdded()) reject(new HostError(code, message));
+    for (const { waiter } of this.takeAdded()) waiter.reject(new HostError(code, message));
     for (let at = this.head; at < this.queue.length; at++) {
       const waiting = this.queue[at];
       if (waiting) this.fail(waiting, code, message);
@@ -139,14 +142,14 @@ export class Proposals<Result> {
   private fail(waiting: Waiting<Result>, code: HostErrorCode, message: string): void {
     if (waiting.settled) return;
     waiting.settled = true;
-    waiting.reject(new HostError(code, message));
+    waiting.waiter.reject(new HostError(code, message));
   }
 
   /** One that did not enter the log in time never does. */
   private expireAdded(nowMs: number): void {
-    this.added = this.added.filter(({ deadlineMs, reject }) => {
+    this.added = this.added.filter(({ deadlineMs, waiter }) => {
       if (deadlineMs > nowMs) return true;
-      reject(new HostError(HostErrorCode.Timeout, 'timeout'));
+      waiter.reject(new HostError(HostErrorCode.Timeout, 'timeout'));
       return false;
     });
   }
