@@ -10,6 +10,7 @@ export {
 } from './cache/version-cache.js';
 export * from './engine/engine.js';
 export { EngineError, type EngineErrorCode } from './engine/engine-error.js';
+export { type LmdbEngineOptions, openLmdbEngine } from './engine/lmdb/lmdb-engine.js';
 export { openMemoryEngine } from './engine/memory/memory-engine.js';
 export { openRocksEngine, type RocksEngineOptions } from './engine/rocksdb/rocksdb-engine.js';
 export { isReadOnlyTxn } from './table/command-apply.js';

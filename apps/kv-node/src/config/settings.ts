@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { VERSION_CACHE_BYTES_DEFAULT } from '@flotilla/mvcc';
 import { defineSettings, derivedDefault, LOG_LEVELS, type Setting } from '@flotilla/platform';
 
-export const STORAGE_ENGINES = ['rocksdb', 'memory'] as const;
+export const STORAGE_ENGINES = ['rocksdb', 'lmdb', 'memory'] as const;
 export type StorageEngine = (typeof STORAGE_ENGINES)[number];
 
 export const SNAPSHOT_RECOVERY_TYPES = ['', 'snapshot', 'checkpoint'] as const;
@@ -314,14 +314,14 @@ const STORAGE: readonly Setting[] = [
     kind: 'enum',
     values: STORAGE_ENGINES,
     default: 'rocksdb',
-    description: 'engine of the tables; memory keeps nothing over a restart',
+    description: 'engine of the tables, fixed with the first start; memory keeps nothing over a restart',
   },
   {
     key: 'storage.block-cache-size',
     kind: 'uint64',
     default: 16_777_216,
     field: 'storage.blockCacheBytes',
-    description: 'bytes of uncompressed blocks kept in memory',
+    description: 'bytes of uncompressed blocks kept in memory; lmdb leaves it to the system',
   },
   {
     key: 'storage.version-cache-size',

@@ -3,7 +3,7 @@
  *
  * The log is opened first: its lock says whether another process uses the same folder.
  */
-import { type Engine, openMemoryEngine, openRocksEngine } from '@flotilla/mvcc';
+import { type Engine, openLmdbEngine, openMemoryEngine, openRocksEngine } from '@flotilla/mvcc';
 import { type LogStore, type LogStoreOptions, openLogStore } from '@flotilla/raft';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { makeDurableFolder } from './durable-folder.js';
@@ -39,11 +39,10 @@ export async function openNodeStorage(
 
 async function openEngine(config: KvNodeConfig): Promise<Engine> {
   if (config.storage.engine === 'memory') return openMemoryEngine();
-  makeDurableFolder(config.raft.stateMachineDir);
-  return openRocksEngine({
-    directory: config.raft.stateMachineDir,
-    blockCacheBytes: config.storage.blockCacheBytes,
-  });
+  const directory = config.raft.stateMachineDir;
+  makeDurableFolder(directory);
+  if (config.storage.engine === 'lmdb') return openLmdbEngine({ directory });
+  return openRocksEngine({ directory, blockCacheBytes: config.storage.blockCacheBytes });
 }
 
 /** The engine goes first: the log can replay what an engine did not get to write. */

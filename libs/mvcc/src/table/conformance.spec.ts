@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type mvccV1, regattaV1 } from '@flotilla/proto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Engine } from '../engine/engine.js';
+import { openLmdbEngine } from '../engine/lmdb/lmdb-engine.js';
 import { openMemoryEngine } from '../engine/memory/memory-engine.js';
 import { openRocksEngine } from '../engine/rocksdb/rocksdb-engine.js';
 import {
@@ -46,16 +47,20 @@ const adapters: Record<string, () => Promise<Opened>> = {
     const engine = openMemoryEngine();
     return { engine, cleanUp: () => engine.close() };
   },
-  rocksdb: async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'flotilla-conformance-'));
-    const engine = await openRocksEngine({ directory, memtableBudgetBytes: 16 << 20 });
-    const cleanUp = async (): Promise<void> => {
-      await engine.close();
-      await rm(directory, { recursive: true, force: true });
-    };
-    return { engine, cleanUp };
-  },
+  rocksdb: () =>
+    onDisk((directory) => openRocksEngine({ directory, memtableBudgetBytes: 16 << 20 })),
+  lmdb: () => onDisk((directory) => openLmdbEngine({ directory })),
 };
+
+async function onDisk(open: (directory: string) => Promise<Engine>): Promise<Opened> {
+  const directory = await mkdtemp(join(tmpdir(), 'flotilla-conformance-'));
+  const engine = await open(directory);
+  const cleanUp = async (): Promise<void> => {
+    await engine.close();
+    await rm(directory, { recursive: true, force: true });
+  };
+  return { engine, cleanUp };
+}
 
 /** A table and short ways to use it. */
 class Bench {

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { type Engine } from '../engine/engine.js';
+import { openLmdbEngine } from '../engine/lmdb/lmdb-engine.js';
 import { openMemoryEngine } from '../engine/memory/memory-engine.js';
 import { openRocksEngine } from '../engine/rocksdb/rocksdb-engine.js';
 import { TableStateMachine } from './table-state-machine.js';
@@ -65,9 +66,12 @@ describe.skipIf(!hasData)('recorded state machine of Regatta', () => {
       check(name, openMemoryEngine(), 100);
     });
 
-    it(`${name}: same pairs and applied index in RocksDB`, async () => {
+    it.each([
+      ['RocksDB', openRocksEngine],
+      ['LMDB', openLmdbEngine],
+    ])(`${name}: same pairs and applied index in %s`, async (_, open) => {
       const directory = await mkdtemp(join(tmpdir(), 'flotilla-golden-'));
-      const engine = await openRocksEngine({ directory });
+      const engine = await open({ directory });
       check(name, engine, 3);
       await engine.close();
       await rm(directory, { recursive: true, force: true });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Engine, type EngineBatch } from '../engine/engine.js';
+import { openLmdbEngine } from '../engine/lmdb/lmdb-engine.js';
 import { openMemoryEngine } from '../engine/memory/memory-engine.js';
 import { openRocksEngine } from '../engine/rocksdb/rocksdb-engine.js';
 import { bytes, del, entries, entry, put, text } from '../testing/commands.js';
@@ -50,16 +51,17 @@ function filled(engine: Engine): TableStateMachine {
   return table;
 }
 
-describe.each(['memory', 'rocksdb'] as const)('a snapshot of a table in %s', (kind) => {
+describe.each(['memory', 'rocksdb', 'lmdb'] as const)('a snapshot of a table in %s', (kind) => {
   let directory: string;
   let source: Engine;
   let target: Engine;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'flotilla-snapshot-'));
-    const open = (name: string) =>
-      kind === 'memory'
-        ? Promise.resolve(openMemoryEngine())
-        : openRocksEngine({ directory: join(directory, name) });
+    const open = async (name: string): Promise<Engine> => {
+      if (kind === 'memory') return openMemoryEngine();
+      const openOnDisk = kind === 'lmdb' ? openLmdbEngine : openRocksEngine;
+      return openOnDisk({ directory: join(directory, name) });
+    };
     [source, target] = await Promise.all([open('source'), open('target')]);
   });
   afterEach(async () => {

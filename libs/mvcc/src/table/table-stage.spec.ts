@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Engine } from '../engine/engine.js';
+import { openLmdbEngine } from '../engine/lmdb/lmdb-engine.js';
 import { openMemoryEngine } from '../engine/memory/memory-engine.js';
 import { openRocksEngine } from '../engine/rocksdb/rocksdb-engine.js';
 import { bytes, del, entries, entry, FROM_KEY, put, shown } from '../testing/commands.js';
@@ -127,10 +128,11 @@ describe('a stage whose slot is not its own any more', () => {
   });
 });
 
-describe.each(['memory', 'rocksdb'] as const)('views that are open in %s', (kind) => {
+describe.each(['memory', 'rocksdb', 'lmdb'] as const)('views that are open in %s', (kind) => {
   it('show what they were opened on to their end, whatever slot is used, cleared or filled', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'flotilla-stage-'));
-    const engine = kind === 'memory' ? openMemoryEngine() : await openRocksEngine({ directory });
+    const openOnDisk = kind === 'lmdb' ? openLmdbEngine : openRocksEngine;
+    const engine = kind === 'memory' ? openMemoryEngine() : await openOnDisk({ directory });
     const source = tableOn(openMemoryEngine());
     source.apply(entries(Array.from({ length: 6 }, (_, at) => put(`k${at % 5}`, `${at}${LARGE}`))));
     const expected = shownRows(source);

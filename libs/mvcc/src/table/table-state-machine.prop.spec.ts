@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { type mvccV1 } from '@flotilla/proto';
 import { describe, expect, it } from 'vitest';
 import { type Engine } from '../engine/engine.js';
+import { openLmdbEngine } from '../engine/lmdb/lmdb-engine.js';
 import { openMemoryEngine } from '../engine/memory/memory-engine.js';
 import { openRocksEngine } from '../engine/rocksdb/rocksdb-engine.js';
 import {
@@ -299,16 +300,21 @@ describe('determinism', () => {
     );
   });
 
-  it('RocksDB and memory hold the same rows byte for byte', async () => {
+  it.each([
+    ['RocksDB', openRocksEngine],
+    ['LMDB', openLmdbEngine],
+  ])('%s and memory hold the same rows byte for byte', async (_, open) => {
     const directory = await mkdtemp(join(tmpdir(), 'flotilla-table-'));
-    const rocks = await openRocksEngine({ directory, memtableBudgetBytes: 4 << 20 });
+    const engineOnDisk = await open({ directory, memtableBudgetBytes: 4 << 20 });
     let tableId = 0;
     fc.assert(
       fc.property(localLog, replicated, groupSize, (own, pulled, size) => {
         tableId += 1;
         const log = logOf([...own, ...pulled]);
         const memory = openMemoryEngine();
-        const tables = [memory, rocks].map((engine) => new TableStateMachine({ engine, tableId }));
+        const tables = [memory, engineOnDisk].map(
+          (engine) => new TableStateMachine({ engine, tableId }),
+        );
         for (const table of tables) {
           applyInGroups(table, log, size);
           table.compact(Math.floor(table.state.revision / 2), { rowsMax: 3 });
@@ -319,14 +325,14 @@ describe('determinism', () => {
           gte: prefix.subarray(0, 4),
           lt: Buffer.concat([prefix.subarray(0, 4), bytes('\xff')]),
         };
-        expect(readRange(rocks, range, 50)).toEqual(readRange(memory, range, 50));
+        expect(readRange(engineOnDisk, range, 50)).toEqual(readRange(memory, range, 50));
         for (const revision of [table0Revision(tables), 0]) {
           expect(rowsOf(tables[1], revision)).toEqual(rowsOf(tables[0], revision));
         }
       }),
       { numRuns: 60 },
     );
-    await rocks.close();
+    await engineOnDisk.close();
     await rm(directory, { recursive: true, force: true });
   });
 });

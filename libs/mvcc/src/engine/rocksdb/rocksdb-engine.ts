@@ -18,6 +18,7 @@ import {
   PAGE_BYTES_MAX,
 } from '../engine.js';
 import { EngineError } from '../engine-error.js';
+import { refuseOtherEngines } from '../folder-engine.js';
 import {
   type BatchHandle,
   type DatabaseHandle,
@@ -61,6 +62,7 @@ export async function openRocksEngine(options: RocksEngineOptions): Promise<Engi
   try {
     const binding = loadBinding();
     await mkdir(options.directory, { recursive: true });
+    refuseOtherEngines(options.directory, 'rocksdb');
     const db = binding.db_init(options.directory);
     await settle((callback) => {
       const opened = {
