@@ -8,7 +8,11 @@ import type { mvccV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NodeProcess } from '../harness/node-process.js';
 
-const ROUNDS = 10;
+/** Kills of a node on each engine. */
+const ENGINES = [
+  ['rocksdb', 10],
+  ['lmdb', 5],
+] as const;
 const WRITERS = 32;
 const PAIR_KEYS = ['left', 'middle', 'right'] as const;
 const TABLE = 'crash';
@@ -84,22 +88,23 @@ function check(found: ReadonlyMap<string, Buffer>, record: Record): void {
   expect(halves).toEqual([]);
 }
 
-describe('kill -9', () => {
+describe.each(ENGINES)('kill -9 on %s', (engine, rounds) => {
   let node: NodeProcess;
   beforeAll(async () => {
     // Small enough that the log is cut and its segments are dropped during the test.
-    const flags = ['--raft.snapshot-entries=500', '--raft.compaction-overhead=100'];
+    const cut = ['--raft.snapshot-entries=500', '--raft.compaction-overhead=100'];
+    const flags = [`--storage.engine=${engine}`, ...cut];
     node = await NodeProcess.start({ flags });
   });
   afterAll(() => node.dispose());
 
-  it(`no acknowledged write is lost and no transaction is seen in half, in ${ROUNDS} rounds`, async () => {
+  it(`no acknowledged write is lost and no transaction is seen in half, in ${rounds} rounds`, async () => {
     console.log(`seed ${seed}`);
     const record = new Record();
     const first = new FlotillaClient({ endpoints: [node.apiAddress] });
     await first.createTable(TABLE);
     first.close();
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < rounds; round++) {
       const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: 2_000 });
       const writers = Array.from({ length: WRITERS }, (_, at) => write(client, record, round, at));
       await sleep(300 + ((seed * (round + 1)) % 700));
@@ -119,7 +124,7 @@ describe('kill -9', () => {
       record.revision = header.revision;
       after.close();
     }
-    console.log(`${record.acknowledged} acknowledged writes over ${ROUNDS} kills`);
-    expect(record.acknowledged).toBeGreaterThan(ROUNDS * WRITERS);
+    console.log(`${record.acknowledged} acknowledged writes over ${rounds} kills`);
+    expect(record.acknowledged).toBeGreaterThan(rounds * WRITERS);
   });
 });

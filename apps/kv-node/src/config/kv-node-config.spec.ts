@@ -181,7 +181,10 @@ describe('refused settings of a kv-node', () => {
     [['--raft.election-rtt=1', '--raft.heartbeat-rtt=1'], 'raft.heartbeat-rtt, got "1"'],
     [['--raft.node-id=0'], '--raft.node-id: expected an integer of at least 1, got "0"'],
     [['--log-level=LOUD'], '--log-level: expected one of DEBUG, INFO, WARN, ERROR, got "LOUD"'],
-    [['--storage.engine=lsm'], '--storage.engine: expected one of rocksdb, lmdb, memory, got "lsm"'],
+    [
+      ['--storage.engine=lsm'],
+      '--storage.engine: expected one of rocksdb, lmdb, memory, got "lsm"',
+    ],
     [['--api.address=8443'], 'https://host:port or unix:///path or unixs:///path, got "8443"'],
     [['--rest.address=https://a:1'], '--rest.address: expected http://host:port, got'],
     [['--raft.address=nowhere'], '--raft.address: expected host:port, got "nowhere"'],

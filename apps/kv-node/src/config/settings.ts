@@ -314,7 +314,8 @@ const STORAGE: readonly Setting[] = [
     kind: 'enum',
     values: STORAGE_ENGINES,
     default: 'rocksdb',
-    description: 'engine of the tables, fixed with the first start; memory keeps nothing over a restart',
+    description:
+      'engine of the tables, fixed with the first start; memory keeps nothing over a restart',
   },
   {
     key: 'storage.block-cache-size',
