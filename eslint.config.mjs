@@ -9,6 +9,7 @@ const BOUNDARIES = [
   { sourceTag: 'layer:lib', onlyDependOnLibsWithTags: ['layer:lib'] },
   { sourceTag: 'layer:app', onlyDependOnLibsWithTags: ['layer:lib'] },
   { sourceTag: 'layer:e2e', onlyDependOnLibsWithTags: ['layer:lib'] },
+  { sourceTag: 'layer:bench', onlyDependOnLibsWithTags: ['layer:lib', 'layer:e2e'] },
   { sourceTag: 'layer:sim', onlyDependOnLibsWithTags: ['layer:lib', 'layer:app'] },
   {
     sourceTag: 'scope:raft',
@@ -74,6 +75,16 @@ const BOUNDARIES = [
       'scope:proto',
     ],
   },
+  {
+    sourceTag: 'scope:bench',
+    onlyDependOnLibsWithTags: [
+      'scope:bench',
+      'scope:client',
+      'scope:e2e',
+      'scope:grpc',
+      'scope:proto',
+    ],
+  },
 ];
 
 const PURE_CORES = [
@@ -136,6 +147,7 @@ export default defineConfig(
           'libs/*/tsconfig.*.json',
           'e2e/tsconfig.*.json',
           'sim/tsconfig.*.json',
+          'bench/tsconfig.*.json',
         ],
         tsconfigRootDir: import.meta.dirname,
       },

@@ -64,7 +64,7 @@ function projects() {
   const nested = ['apps', 'libs'].flatMap((group) =>
     readdirSync(join(ROOT, group)).map((name) => join(group, name)),
   );
-  return [...nested, 'e2e', 'sim'].filter((project) =>
+  return [...nested, 'bench', 'e2e', 'sim'].filter((project) =>
     existsSync(join(ROOT, project, 'vitest.config.mjs')),
   );
 }

@@ -1,3 +1,5 @@
-/** Helpers of the end-to-end tests; the tests themselves are the *.e2e.ts files. */
+/** What starts and watches real processes, for other projects; the tests are the *.e2e.ts files. */
+export * from './harness/cli.js';
+export * from './harness/cluster.js';
 export * from './harness/node-process.js';
 export * from './harness/plain-client.js';
