@@ -1,0 +1,59 @@
+/**
+ * Brings a server to where a scenario begins, and waits until it is calm.
+ *
+ * Keys are loaded by the load client in transactions, counted by a real client, and the server is then
+ * restarted: etcd reads slower after many puts until it is, and both shall have the same past.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuSeconds } from '@flotilla/e2e/figures';
+import { runLoad } from '../load/load-client.js';
+import { readRange, type Server } from '../servers/server.js';
+import { keyOf, txnTemplate } from './request-templates.js';
+import { VALUE_BYTES } from './scenario.js';
+
+/** etcd takes at most 128 operations in a transaction. */
+export const LOAD_BATCH = 100;
+const LOAD_CONNECTIONS = 4;
+const LOAD_STREAMS = 4;
+const CALM_LOOK_MS = 300;
+const CALM_WAIT_MS = 30_000;
+/** Of one core, all servers together. */
+const CALM_PERCENT = 10;
+
+/** Throws unless all keys are there afterwards. */
+export async function loadKeys(server: Server, keys: number): Promise<void> {
+  const [host = '', port = ''] = server.address.split(':');
+  await runLoad({
+    host,
+    port: Number(port),
+    connections: LOAD_CONNECTIONS,
+    streams: LOAD_STREAMS,
+    templates: [txnTemplate(server.protocol, LOAD_BATCH, VALUE_BYTES)],
+    keys,
+    keysEach: LOAD_BATCH,
+    course: { kind: 'counted', requests: keys / LOAD_BATCH },
+    pids: server.pids,
+  });
+  await expectKeys(server, keys);
+  await server.restart();
+  await expectKeys(server, keys);
+}
+
+export async function expectKeys(server: Server, keys: number): Promise<void> {
+  const all = { key: keyOf(0), rangeEnd: keyOf(keys), countOnly: true, isLinearizable: true };
+  const { count } = await readRange(server, all);
+  if (count !== keys) throw new Error(`${server.name} has ${count} keys instead of ${keys}`);
+}
+
+/** Waits until what servers do by themselves is over, or until that has taken too long. */
+export async function calm(servers: readonly Server[]): Promise<boolean> {
+  const pids = servers.flatMap((server) => server.pids);
+  const used = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  const untilMs = performance.now() + CALM_WAIT_MS;
+  while (performance.now() < untilMs) {
+    const before = used();
+    await sleep(CALM_LOOK_MS);
+    if ((used() - before) / (CALM_LOOK_MS / 1000) < CALM_PERCENT / 100) return true;
+  }
+  return false;
+}
