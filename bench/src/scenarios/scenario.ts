@@ -31,8 +31,8 @@ export interface Case {
   readonly course: 'timed' | 'all-keys';
   /** Whether our own command does it instead of the load client. */
   readonly byCommand?: boolean;
-  /** Whether the disk's and the network's share is measured beside it. */
-  readonly hasFloor?: boolean;
+  /** What a write of this many bytes takes without any server is measured beside it. */
+  readonly floorBytes?: number;
 }
 
 export interface Scenario {
@@ -45,6 +45,9 @@ export interface Scenario {
   readonly writes: boolean;
   readonly cases: readonly Case[];
 }
+
+/** What a put brings to the log beside its value, roughly. */
+const LOG_OVERHEAD_BYTES = 100;
 
 const SHAPES = [
   [8, 32],
@@ -77,7 +80,7 @@ function put(connections: number, streams: number, valueBytes: number): Case {
     streams,
     keysEach: 1,
     course: 'timed',
-    hasFloor: connections * streams === 1,
+    ...(connections * streams === 1 && { floorBytes: valueBytes + LOG_OVERHEAD_BYTES }),
     requests: (protocol) => [
       { template: putTemplate(protocol, valueBytes), writes: true, answerBytesLeast: 1 },
     ],

@@ -3,13 +3,14 @@
  * rpc.proto and kv.proto.
  */
 import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
-import type { Pair, Protocol, RangeAnswer } from './protocol.js';
+import type { Pair, Protocol } from './protocol.js';
 
 const RANGE_REQUEST = { key: 1, rangeEnd: 2, serializable: 7, countOnly: 9 } as const;
 const PUT_REQUEST = { key: 1, value: 2 } as const;
 const TXN_REQUEST = { success: 2 } as const;
 const REQUEST_OP = { put: 2 } as const;
-const RANGE_RESPONSE = { header: 1, kvs: 2, count: 4 } as const;
+const RANGE_RESPONSE = { kvs: 2, count: 4 } as const;
+const PUT_RESPONSE = { header: 1 } as const;
 const HEADER = { memberId: 2, revision: 3 } as const;
 const KEY_VALUE = { value: 5 } as const;
 const STATUS_RESPONSE = { header: 1, version: 2, leader: 4 } as const;
@@ -64,25 +65,26 @@ export const etcdProtocol: Protocol = {
 
   readRange(answer) {
     const values: Uint8Array[] = [];
-    const found: { -readonly [Name in keyof RangeAnswer]: RangeAnswer[Name] } = {
-      revision: 0,
-      count: 0,
-      values,
-    };
+    let count = 0;
     readFields(answer, {
-      [RANGE_RESPONSE.header]: (reader) => {
-        const header = reader.bytes();
-        readFields(header, {
-          [HEADER.revision]: (inner) => (found.revision = Number(inner.int64())),
-        });
-      },
       [RANGE_RESPONSE.kvs]: (reader) => {
         const pair = reader.bytes();
         readFields(pair, { [KEY_VALUE.value]: (inner) => values.push(inner.bytes()) });
       },
-      [RANGE_RESPONSE.count]: (reader) => (found.count = Number(reader.int64())),
+      [RANGE_RESPONSE.count]: (reader) => (count = Number(reader.int64())),
     });
-    return found;
+    return { count, values };
+  },
+
+  readRevision(answer) {
+    let revision = 0;
+    readFields(answer, {
+      [PUT_RESPONSE.header]: (reader) => {
+        const header = reader.bytes();
+        readFields(header, { [HEADER.revision]: (inner) => (revision = Number(inner.int64())) });
+      },
+    });
+    return revision;
   },
 };
 

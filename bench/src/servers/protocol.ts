@@ -18,7 +18,6 @@ export interface Pair {
 }
 
 export interface RangeAnswer {
-  readonly revision: number;
   readonly count: number;
   readonly values: readonly Uint8Array[];
 }
@@ -32,4 +31,6 @@ export interface Protocol {
   /** One transaction without conditions. */
   putAll(pairs: readonly Pair[]): Uint8Array;
   readRange(answer: Uint8Array): RangeAnswer;
+  /** That of a put. */
+  readRevision(answer: Uint8Array): number;
 }

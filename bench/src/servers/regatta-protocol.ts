@@ -38,11 +38,11 @@ export const regattaProtocol: Protocol = {
   },
 
   readRange(answer) {
-    const { header, count, kvs } = v1.RangeResponse.decode(answer);
-    return {
-      revision: Number(header?.revision ?? 0),
-      count: Number(count),
-      values: kvs.map(({ value }) => value),
-    };
+    const { count, kvs } = v1.RangeResponse.decode(answer);
+    return { count: Number(count), values: kvs.map(({ value }) => value) };
+  },
+
+  readRevision(answer) {
+    return Number(v1.PutResponse.decode(answer).header?.revision ?? 0);
   },
 };
