@@ -69,9 +69,12 @@ export class LoadRun {
       this.phase = 'warming';
       if (course.kind === 'counted') this.begin();
       else {
-        const warmMs = course.warmUpSeconds * 1000;
-        timers.push(setTimeout(() => this.begin(), warmMs));
-        timers.push(setTimeout(() => this.finish(), warmMs + course.seconds * 1000));
+        const measure = () => {
+          this.begin();
+          // Counted from here: a late beginning must not shorten what is measured.
+          timers.push(setTimeout(() => this.finish(), course.seconds * 1000));
+        };
+        timers.push(setTimeout(measure, course.warmUpSeconds * 1000));
       }
       this.start();
       await ended;
