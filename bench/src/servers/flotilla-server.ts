@@ -19,10 +19,11 @@ export async function startFlotilla(options: FlotillaOptions): Promise<Server> {
     ...(engine === undefined ? [] : [`--storage.engine=${engine}`]),
     ...(transport === undefined ? [] : [`--api.transport=${transport}`]),
   ];
-  const profile = `--cpu-prof --cpu-prof-dir=${profileDir}`;
   const cluster = await Cluster.start(options.nodes, {
     flags,
-    ...(profileDir !== undefined && { environment: async () => ({ NODE_OPTIONS: profile }) }),
+    ...(profileDir !== undefined && {
+      execArgv: ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
+    }),
   });
   try {
     await cluster.client().createTable(TABLE);

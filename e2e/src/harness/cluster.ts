@@ -17,6 +17,8 @@ const CALL_MS = 10_000;
 
 export interface ClusterOptions {
   readonly flags?: readonly string[];
+  /** Options of Node itself. */
+  readonly execArgv?: readonly string[];
   /** File operations of every node can be made to fail. */
   readonly diskFaults?: boolean;
   /** Variables of a node's environment, asked for before it is started for the first time. */
@@ -160,6 +162,7 @@ export class Cluster {
       dataDir: join(this.folder, String(id)),
       diskFaults: this.options.diskFaults ?? false,
       raftAddress,
+      execArgv: this.options.execArgv ?? [],
       env: (await this.options.environment?.(id, raftAddress)) ?? {},
       ...(this.options.keepsLogs && { logFile: join(this.folder, `node-${id}.log`) }),
       flags: [`--raft.node-id=${id}`, ...flags, ...(this.options.flags ?? [])],

@@ -33,6 +33,8 @@ export interface NodeOptions {
   readonly apiAddress?: string;
   /** The same for the address of other nodes, host:port. */
   readonly raftAddress?: string;
+  /** Options of Node itself. */
+  readonly execArgv?: readonly string[];
   /** Gets all that the node prints, over all its starts. */
   readonly logFile?: string;
 }
@@ -198,7 +200,13 @@ export class NodeProcess {
     ];
     const child = spawn(
       process.execPath,
-      [...(this.disk?.execArgv ?? []), PROGRAM, 'leader', ...flags],
+      [
+        ...(this.disk?.execArgv ?? []),
+        ...(this.options.execArgv ?? []),
+        PROGRAM,
+        'leader',
+        ...flags,
+      ],
       {
         cwd: this.dataDir,
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
