@@ -15,6 +15,7 @@ export function projectConfig(overrides = {}) {
       // A slow disk syncs twenty times a second: a test that hangs is what these are for.
       testTimeout: 120_000,
       hookTimeout: 120_000,
+      expect: { poll: { timeout: 60_000 } },
       passWithNoTests: false,
       reporters: ['default', 'json'],
       outputFile: { json: 'test-results/vitest.json' },

@@ -6,8 +6,9 @@ import { SIGN_OF_LIFE_MS } from './endpoint.js';
 import { FlotillaClient } from './flotilla-client.js';
 
 const NOBODY = 'http://127.0.0.1:1';
-/** What a call to a node that is there may take on a busy machine. */
+/** What may pass during a call to a node that is there; see `timed`. */
 const AT_ONCE_MS = 500;
+const TICK_MS = 10;
 const PUT = { table: 't', key: 'k', value: 'v' };
 const RANGE = { table: 't', key: 'k', rangeEnd: '\0' };
 
@@ -50,10 +51,19 @@ describe('a client with several endpoints', () => {
     return [node, url];
   }
 
+  /**
+   * How long something waits, in ticks of this process: while a busy machine runs others there are
+   * none, so that what counts is what the client waits for and not when its turn comes.
+   */
   async function timed(run: () => Promise<unknown>): Promise<number> {
-    const startedMs = performance.now();
-    await run();
-    return performance.now() - startedMs;
+    let ticks = 0;
+    const ticker = setInterval(() => ticks++, TICK_MS);
+    try {
+      await run();
+    } finally {
+      clearInterval(ticker);
+    }
+    return ticks * TICK_MS;
   }
 
   const putMany = (client: FlotillaClient, count: number) => () =>
@@ -100,8 +110,9 @@ describe('a client with several endpoints', () => {
     it('one that is silent costs one short wait for a whole burst, and later calls nothing', async () => {
       const [silent, url] = await opened(FakeSocket.silent());
       const client = connect([url, urlB]);
+      const startedMs = performance.now();
       const firstMs = await timed(putMany(client, 8));
-      expect(firstMs).toBeGreaterThan(SIGN_OF_LIFE_MS / 2);
+      expect(performance.now() - startedMs).toBeGreaterThan(SIGN_OF_LIFE_MS / 2);
       expect(firstMs).toBeLessThan(SIGN_OF_LIFE_MS + AT_ONCE_MS);
       expect(await timed(putMany(client, 8))).toBeLessThan(AT_ONCE_MS);
       expect([b.puts, silent.connections]).toEqual([16, 1]);

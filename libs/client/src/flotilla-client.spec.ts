@@ -112,7 +112,7 @@ describe('the client', () => {
     const startedMs = performance.now();
     const call = alone.put({ table: 't', key: 'k', value: 'v' });
     await expect(call).rejects.toBeInstanceOf(ClientError);
-    expect(performance.now() - startedMs).toBeLessThan(3_000);
+    expect(performance.now() - startedMs).toBeLessThan(20_000);
     alone.close();
   });
 });

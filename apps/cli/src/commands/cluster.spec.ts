@@ -285,7 +285,7 @@ describe('flotilla cluster', () => {
       const error = await run(`${line} --wait --wait-timeout 300ms`).catch((e: unknown) => e);
       expect((error as Error).message).toContain(`waited 0.3 s for ${text}`);
       expect(error).not.toBeInstanceOf(UsageError);
-      expect(performance.now() - startedMs).toBeLessThan(2_000);
+      expect(performance.now() - startedMs).toBeLessThan(20_000);
     });
 
     it('a refused change is not waited for', async () => {

@@ -4,6 +4,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SYSTEM_CLOCK } from './node-clock.js';
 import { HISTORY_REVISIONS_KEPT, HistoryKeeper } from './history-keeper.js';
 
+/** Time enough for a busy machine; it comes within moments. */
+const WAIT = { timeout: 60_000 };
+
 const WRITES = HISTORY_REVISIONS_KEPT + 2_000;
 
 function putEntry(index: number) {
@@ -26,9 +29,10 @@ describe('the history of a table', () => {
     );
     keeper.start();
     await vi.advanceTimersByTimeAsync(1_000);
-    await vi.waitFor(() => expect(table.state.compactedRevision).toBeGreaterThan(0));
-    await vi.waitFor(() =>
-      expect(table.stats().historyRows).toBeLessThanOrEqual(HISTORY_REVISIONS_KEPT),
+    await vi.waitFor(() => expect(table.state.compactedRevision).toBeGreaterThan(0), WAIT);
+    await vi.waitFor(
+      () => expect(table.stats().historyRows).toBeLessThanOrEqual(HISTORY_REVISIONS_KEPT),
+      WAIT,
     );
     await keeper.stop();
   }

@@ -6,6 +6,9 @@ import { SYSTEM_CLOCK } from './node-clock.js';
 import { type NodeRuntime } from './node-runtime.js';
 import { type NodeStorage } from './node-storage.js';
 
+/** Time enough for a busy machine; it comes within moments. */
+const WAIT = { timeout: 60_000 };
+
 const APPLIED = 500;
 
 function keptGroup(appliedIndex: number): KeptGroup {
@@ -56,7 +59,7 @@ describe('the keeper of the log', () => {
     );
     keeper.start();
     look();
-    await vi.waitFor(() => expect(cuts).toHaveLength(1));
+    await vi.waitFor(() => expect(cuts).toHaveLength(1), WAIT);
     return cuts;
   }
 

@@ -13,6 +13,9 @@ import { GroupSnapshotFetcher } from './snapshot-fetcher.js';
 import { decodeNote, encodeNote, fromWire, toWire } from './snapshot-note.js';
 import { SnapshotSource, VIEWS_MAX } from './snapshot-source.js';
 
+/** Time enough for a busy machine; it comes within moments. */
+const WAIT = { timeout: 60_000 };
+
 const GROUP = 10_001;
 const ROWS = 200;
 const confState = {
@@ -110,7 +113,7 @@ describe('a snapshot between nodes', () => {
   it('arrives whole, with what it is a snapshot of', async () => {
     const made = fetcher((ask) => ask());
     made.wanted(GROUP, 1, metadataOf(from));
-    await vi.waitFor(() => expect(installed).toEqual([metadataOf(from)]));
+    await vi.waitFor(() => expect(installed).toEqual([metadataOf(from)]), WAIT);
     expect(hashOf(to)).toBe(hashOf(from));
     expect(progress).toContain(1);
     expect(source.openViews).toBe(0);
@@ -126,7 +129,7 @@ describe('a snapshot between nodes', () => {
       return bytes;
     });
     made.wanted(GROUP, 1, metadataOf(from));
-    await vi.waitFor(() => expect(installed).toHaveLength(1), { timeout: 10_000 });
+    await vi.waitFor(() => expect(installed).toHaveLength(1), WAIT);
     expect(hashOf(to)).toBe(hashOf(from));
     expect(asked).toBeLessThan(30);
   });
@@ -141,11 +144,11 @@ describe('a snapshot between nodes', () => {
       return ask();
     });
     made.wanted(GROUP, 1, metadataOf(from));
-    await vi.waitFor(() => expect(made.stats().failed).toBe(1));
+    await vi.waitFor(() => expect(made.stats().failed).toBe(1), WAIT);
     expect(installed).toEqual([]);
     expect(to.stagedNote()).toBeUndefined();
     made.wanted(GROUP, 1, metadataOf(from));
-    await vi.waitFor(() => expect(installed).toHaveLength(1));
+    await vi.waitFor(() => expect(installed).toHaveLength(1), WAIT);
     expect(hashOf(to)).toBe(hashOf(from));
   });
 
@@ -159,7 +162,7 @@ describe('a snapshot between nodes', () => {
       return bytes;
     });
     made.wanted(GROUP, 1, metadataOf(from));
-    await vi.waitFor(() => expect(made.stats().failed).toBe(1));
+    await vi.waitFor(() => expect(made.stats().failed).toBe(1), WAIT);
     expect(installed).toEqual([]);
     expect(to.get(Buffer.from('k1'))).toBeUndefined();
   });
@@ -175,14 +178,17 @@ describe('a snapshot between nodes', () => {
       },
     } as unknown as Host);
     made.wanted(GROUP, 1, metadataOf(from));
-    await vi.waitFor(() => expect(installed).toHaveLength(1));
+    await vi.waitFor(() => expect(installed).toHaveLength(1), WAIT);
     const newer = { ...metadataOf(from), index: from.state.appliedIndex + 1 };
     for (let count = 0; count < 3; count++) made.wanted(GROUP, 1, newer);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(decodeNote(to.stagedNote())).toEqual(installed[0]);
     takeOver();
     expect(hashOf(to)).toBe(hashOf(from));
-    await vi.waitFor(() => expect(made.stats()).toEqual({ installed: 1, failed: 0, running: 0 }));
+    await vi.waitFor(
+      () => expect(made.stats()).toEqual({ installed: 1, failed: 0, running: 0 }),
+      WAIT,
+    );
     expect(hashOf(to)).toBe(hashOf(from));
   });
 
@@ -193,7 +199,7 @@ describe('a snapshot between nodes', () => {
       return Buffer.from(peerV1.SnapshotChunk.encode({ ...chunk, metadata }).finish());
     });
     made.wanted(GROUP, 1, metadataOf(from));
-    await vi.waitFor(() => expect(made.stats().failed).toBe(1));
+    await vi.waitFor(() => expect(made.stats().failed).toBe(1), WAIT);
     expect(installed).toEqual([]);
     expect(to.stagedNote()).toBeUndefined();
   });
@@ -215,12 +221,12 @@ describe('a snapshot between nodes', () => {
         return ask();
       });
       made.wanted(GROUP, 1, metadataOf(from));
-      await vi.waitFor(() => expect(made.stats()).toMatchObject({ failed: 1, running: 0 }));
+      await vi.waitFor(() => expect(made.stats()).toMatchObject({ failed: 1, running: 0 }), WAIT);
       expect(installed).toEqual([]);
       expect(to.stagedNote()).toBeUndefined();
       engine.sync = sync;
       made.wanted(GROUP, 1, metadataOf(from));
-      await vi.waitFor(() => expect(installed).toHaveLength(1));
+      await vi.waitFor(() => expect(installed).toHaveLength(1), WAIT);
       expect(hashOf(to)).toBe(hashOf(from));
     },
   );
@@ -228,7 +234,7 @@ describe('a snapshot between nodes', () => {
   it('that the group does not want any more leaves nothing behind', async () => {
     const made = fetcher((ask) => ask(), false);
     made.wanted(GROUP, 1, metadataOf(from));
-    await vi.waitFor(() => expect(made.stats().failed).toBe(1));
+    await vi.waitFor(() => expect(made.stats().failed).toBe(1), WAIT);
     expect(to.stagedNote()).toBeUndefined();
     expect(to.state.appliedIndex).toBe(0);
   });
@@ -237,7 +243,7 @@ describe('a snapshot between nodes', () => {
     const made = fetcher((ask) => ask());
     for (let count = 0; count < 5; count++) made.wanted(GROUP, 1, metadataOf(from));
     made.wanted(99, 1, metadataOf(from));
-    await vi.waitFor(() => expect(installed).toHaveLength(1));
+    await vi.waitFor(() => expect(installed).toHaveLength(1), WAIT);
     made.wanted(GROUP, 1, metadataOf(from));
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(made.stats()).toEqual({ installed: 1, failed: 0, running: 0 });

@@ -16,6 +16,9 @@ import { NodeRuntime } from '../node/node-runtime.js';
 import { SnapshotHub } from '../snapshots/snapshot-hub.js';
 import { TableRegistry } from './table-registry.js';
 
+/** Time enough for a busy machine; it comes within moments. */
+const WAIT = { timeout: 60_000 };
+
 const SELF = 1;
 const LEADER = 2;
 const ID = FIRST_TABLE_ID + 1;
@@ -124,7 +127,7 @@ describe('a replica that moved away and comes back', () => {
     life.registry.catalogIsCurrent(new Map());
     life.registry.follow(undefined, row([SELF]));
     const { data } = put(0, 0);
-    await vi.waitFor(() => expect(life.registry.get(ID)?.group.isLeader).toBe(true));
+    await vi.waitFor(() => expect(life.registry.get(ID)?.group.isLeader).toBe(true), WAIT);
     for (let count = 0; count < 5; count++) await life.registry.get(ID)?.group.propose(data, FAR);
     await life.engine.sync();
     expect(life.applied).toBeGreaterThan(5);
@@ -134,9 +137,9 @@ describe('a replica that moved away and comes back', () => {
 
   async function comesBack(life: Life): Promise<void> {
     life.registry.follow(undefined, row([SELF, LEADER]));
-    await vi.waitFor(() => expect(life.registry.get(ID)).toBeDefined());
+    await vi.waitFor(() => expect(life.registry.get(ID)).toBeDefined(), WAIT);
     life.append(9, [put(1, 9), put(2, 9)]);
-    await vi.waitFor(() => expect(life.applied).toBe(2));
+    await vi.waitFor(() => expect(life.applied).toBe(2), WAIT);
   }
 
   it.each(['in the same life', 'after a power cut', 'after one in the middle of leaving'])(
@@ -144,14 +147,14 @@ describe('a replica that moved away and comes back', () => {
     async (when) => {
       let life = await movedAway();
       if (when === 'after one in the middle of leaving') {
-        await vi.waitFor(() => expect(life.runtime.isTombstone(ID)).toBe(true));
+        await vi.waitFor(() => expect(life.runtime.isTombstone(ID)).toBe(true), WAIT);
         life = await life.end();
       } else await life.registry.settled();
       if (when === 'after a power cut') life = await life.end();
       await comesBack(life);
       const next = await life.end();
       next.registry.follow(undefined, row([SELF, LEADER]));
-      await vi.waitFor(() => expect(next.applied).toBe(2));
+      await vi.waitFor(() => expect(next.applied).toBe(2), WAIT);
       expect([...life.errors, ...next.errors]).toEqual([]);
       next.runtime.host.close();
     },

@@ -1,6 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { HealthRegistry } from './health-registry.js';
 
+/** Time enough for a busy machine; it comes within moments. */
+const WAIT = { timeout: 60_000 };
+
 const pass = () => undefined;
 const hang = () => new Promise<void>(() => undefined);
 
@@ -138,9 +141,9 @@ describe('readiness', () => {
     const heard: boolean[] = [];
     registry.onReadiness((ready) => heard.push(ready));
     registry.watch(2);
-    await vi.waitFor(() => expect(heard).toEqual([true]));
+    await vi.waitFor(() => expect(heard).toEqual([true]), WAIT);
     broken = true;
-    await vi.waitFor(() => expect(heard).toEqual([true, false]));
+    await vi.waitFor(() => expect(heard).toEqual([true, false]), WAIT);
     registry.close();
   });
 

@@ -4,6 +4,9 @@ import { SILENT_LOGGER } from '../logging/logger.js';
 import { Lifecycle, type LifecycleOptions, type Resource } from './lifecycle.js';
 import { EXIT_CODES, runApp, type RunningApp } from './run-app.js';
 
+/** Time enough for a busy machine; it comes within moments. */
+const WAIT = { timeout: 60_000 };
+
 function recorder(options: LifecycleOptions = {}) {
   const seen: string[] = [];
   const lifecycle = new Lifecycle(options);
@@ -128,7 +131,7 @@ describe('process of an app', () => {
   it.each(['SIGINT', 'SIGTERM'])('%s stops the app and ends the process with 0', async (signal) => {
     const { seen, events, onStopping } = await run();
     events.emit(signal);
-    await vi.waitFor(() => expect(events.exits).toEqual([EXIT_CODES.clean]));
+    await vi.waitFor(() => expect(events.exits).toEqual([EXIT_CODES.clean]), WAIT);
     expect(seen).toEqual(['+a', '-a']);
     expect(onStopping).toHaveBeenCalledWith(signal);
   });
@@ -136,7 +139,7 @@ describe('process of an app', () => {
   it('a stop that is not clean ends the process with another code', async () => {
     const { events } = await run({ stop: () => Promise.reject(new Error('no')) });
     events.emit('SIGTERM');
-    await vi.waitFor(() => expect(events.exits).toEqual([EXIT_CODES.failed]));
+    await vi.waitFor(() => expect(events.exits).toEqual([EXIT_CODES.failed]), WAIT);
   });
 
   it('a second signal ends the process at once', async () => {

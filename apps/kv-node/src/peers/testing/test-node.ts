@@ -3,7 +3,7 @@
  * looked at, and each passed call is answered with its own bytes.
  */
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { MessageType, type Message, type PeerFrame } from '@flotilla/raft';
 import { type KnownNode, type PeerIdentity, type Refusal } from '../hello.js';
 import { grpcTransport } from '../peer-transport.js';
@@ -13,13 +13,23 @@ import { PeerServer, type PeerHandlers } from '../peer-server.js';
 export const quiet = { error: () => undefined, warn: () => undefined, info: () => undefined };
 const unused = () => Promise.reject(new Error('not asked for here'));
 
+/** Below the ports that systems give to outgoing connections: one of those may be taken any moment. */
+const PORTS = { from: 10_000, below: 32_000 };
+
+/** A port on which nobody listens. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * (PORTS.below - PORTS.from));
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 export function message(to: number, from: number, index = 1, bytes = 10): Message {
