@@ -12,5 +12,8 @@ export const OPEN_VIEWS_MAX = 1_024;
 export const READER_STALL_MS = 60_000;
 /** Page of a range stream: small, so that one page does not hold the loop for long. */
 export const STREAM_PAGE_BYTES_MAX = 256 * 1024;
-/** How long a read may hold the loop before others take their turn; half of what nothing may exceed. */
-export const READ_SLICE_MS = 4;
+/**
+ * How long a read goes on before others take their turn. What it has read by then is encoded besides,
+ * and nothing may hold the loop above 10 ms.
+ */
+export const READ_SLICE_MS = 3;

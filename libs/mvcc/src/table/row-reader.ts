@@ -30,7 +30,7 @@ export interface RowReader {
 
 /** Rows per read of the engine: a small first page, then growing ones. */
 const FIRST_PAGE_ROWS = 32;
-const PAGE_ROWS_MAX = 1024;
+const PAGE_ROWS_MAX = 256;
 
 /** Bytes of one read: it cannot be cut short, and comes from disk at worst. */
 export const SCAN_PAGE_BYTES_MAX = 128 * 1024;
@@ -44,9 +44,10 @@ export class PagedItems {
 
   constructor(
     private readonly iterator: EngineIterator,
-    rowsHint: number,
+    /** What is left of the rows that the caller expects. */
+    private expected: number,
   ) {
-    this.pageRows = Math.min(Math.max(1, rowsHint), PAGE_ROWS_MAX);
+    this.pageRows = Math.min(Math.max(1, expected), PAGE_ROWS_MAX);
   }
 
   next(): Buffer | undefined {
@@ -56,7 +57,9 @@ export class PagedItems {
       this.items = page.items;
       this.done = page.done;
       this.at = 0;
-      this.pageRows = Math.min(Math.max(FIRST_PAGE_ROWS, this.pageRows * 2), PAGE_ROWS_MAX);
+      this.expected -= page.items.length;
+      const wanted = this.expected > 0 ? this.expected : this.pageRows * 2;
+      this.pageRows = Math.min(Math.max(FIRST_PAGE_ROWS, wanted), PAGE_ROWS_MAX);
     }
     const item = this.items[this.at];
     this.at += 1;

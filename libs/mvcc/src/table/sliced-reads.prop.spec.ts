@@ -6,7 +6,16 @@ import fc from 'fast-check';
 import { mvccV1 } from '@flotilla/proto';
 import { describe, expect, it } from 'vitest';
 import { openMemoryEngine } from '../engine/memory/memory-engine.js';
-import { bytes, del, entry, FROM_KEY, put, putBatch, shownResponse } from '../testing/commands.js';
+import {
+  bytes,
+  del,
+  entry,
+  FROM_KEY,
+  put,
+  putBatch,
+  shownFully,
+  shownResponse,
+} from '../testing/commands.js';
 import { type RangeQuery, type TableRow } from './table-types.js';
 import { TableStateMachine } from './table-state-machine.js';
 
@@ -34,7 +43,7 @@ const command = fc.oneof(
 /** What happens at each moment at which a read could be interrupted. */
 const moments = fc.array(fc.array(command, { maxLength: 3 }), { maxLength: 8 });
 
-const shown = ({ key, value, modRevision }: TableRow): string => `${key} ${value} ${modRevision}`;
+const shown = (row: TableRow): string => `${shownFully(row)} ${row.modRevision}`;
 
 describe('a read in pieces', () => {
   it('of a range gives the pages of the moment it began, whatever is written meanwhile', () => {

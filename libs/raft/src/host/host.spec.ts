@@ -84,13 +84,18 @@ describe('a group with one voter', () => {
     await group.propose(text('a'), FAR);
     node.host.stopGroup(7);
     await network.settle();
-    const release = holdSyncs(node);
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    let syncs = 0;
+    // Its vote gets to disk, the entry that it begins its term with does not.
+    node.files.syncGate = () => (syncs++ < 2 ? Promise.resolve() : held);
     const again = node.start(7, [1]);
     await network.settle();
-    expect(again.isLeader && again.isCurrent).toBe(false);
+    expect(again.isLeader).toBe(true);
+    expect(again.isCurrent).toBe(false);
     release();
     await network.settle();
-    expect(again.isLeader && again.isCurrent).toBe(true);
+    expect(again.isCurrent).toBe(true);
   });
 
   it('tells whoever submits in the tick in which the entry is applied, or is refused', async () => {
