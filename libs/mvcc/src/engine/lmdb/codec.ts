@@ -5,12 +5,16 @@
  * LMDB knows no empty key, and copies of what is read. The library hands out one buffer that its next
  * call overwrites: nothing here may keep it, nor give out a part of it.
  */
-const KEY_PREFIX = 0x00;
+const ROW_AREA = 0x00;
+const NOTE_AREA = 0x01;
+
+/** The key of a row that is the adapter's own, behind all rows of the port. */
+export class NoteKey extends Uint8Array {}
 
 export const KEY_CODEC = {
   /** Throws a RangeError where the key does not fit, as the library expects. */
   writeKey(key: Uint8Array, target: Uint8Array, at: number): number {
-    target[at] = KEY_PREFIX;
+    target[at] = key instanceof NoteKey ? NOTE_AREA : ROW_AREA;
     target.set(key, at + 1);
     return at + 1 + key.length;
   },

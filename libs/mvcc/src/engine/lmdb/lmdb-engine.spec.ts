@@ -4,7 +4,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Keyspace } from '../../table/keyspace.js';
 import { engineCompliance, readRange } from '../../testing/engine-compliance.js';
 import { type Engine } from '../engine.js';
@@ -139,6 +139,61 @@ describe('views of lmdb', () => {
     expect(items.every((item) => item.equals(bytes('0'.repeat(100))))).toBe(true);
     view.close();
     await engine.close();
+  });
+});
+
+describe('a range delete of many rows on lmdb', () => {
+  const ROWS = 5_500;
+  const doomed = { gte: bytes('b'), lt: bytes('c') };
+
+  async function filled(): Promise<Engine> {
+    const engine = await openLmdbEngine({ directory });
+    const batch = engine.batch().put(bytes('a'), bytes('kept')).put(bytes('c'), bytes('kept'));
+    for (let at = 0; at < ROWS; at += 1) batch.put(bytes(`b${at}`), bytes('v'));
+    batch.write();
+    return engine;
+  }
+
+  it('lets the loop go on, and removes all of them without being asked again', async () => {
+    const engine = await filled();
+    engine.deleteRange(doomed);
+    expect(engine.properties().rows).toBeGreaterThan(ROWS / 2);
+    await vi.waitFor(() => expect(engine.properties().rows).toBe(2), { timeout: 20_000 });
+    expect(readRange(engine, EVERYTHING)).toEqual(['a', 'kept', 'c', 'kept']);
+    await engine.close();
+  });
+
+  it('is seen at once, by every kind of read, and spares what is written afterwards', async () => {
+    const looks: ((engine: Engine) => unknown)[] = [
+      (engine) => engine.get(bytes('b5499')),
+      (engine) => engine.getMany([bytes('a'), bytes('b5499')])[1],
+      (engine) => readRange(engine, { ...doomed, gte: bytes('b5') })[0],
+      (engine) =>
+        readRange(engine, { ...EVERYTHING, reverse: true, content: 'keys' })[1] === 'b999',
+    ];
+    const engine = await filled();
+    for (const look of looks) {
+      const batch = engine.batch();
+      for (let at = 0; at < ROWS; at += 1) batch.put(bytes(`b${at}`), bytes('v'));
+      batch.write();
+      engine.deleteRange(doomed);
+      expect(look(engine) ?? false).toBe(false);
+      engine.batch().put(bytes('b7'), bytes('new')).write();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(readRange(engine, doomed)).toEqual(['b7', 'new']);
+    }
+    await engine.close();
+  });
+
+  it('is finished by the next opening when it was cut short', async () => {
+    const engine = await filled();
+    engine.deleteRange(doomed);
+    await engine.close();
+    const again = await openLmdbEngine({ directory });
+    expect(again.properties().rows).toBeGreaterThan(ROWS / 2);
+    expect(again.get(bytes('b5499'))).toBeUndefined();
+    expect(readRange(again, EVERYTHING)).toEqual(['a', 'kept', 'c', 'kept']);
+    await again.close();
   });
 });
 

@@ -20,8 +20,9 @@ import { refuseOtherEngines } from '../folder-engine.js';
 import { KEY_BYTES_MAX, type LmdbStore, openStore, VIEWS_MAX } from './binding.js';
 import { DirectoryLock } from './directory-lock.js';
 import { type Change, LmdbBatch } from './lmdb-batch.js';
-import { LmdbIterator, rangeOptions } from './lmdb-iterator.js';
+import { LmdbIterator } from './lmdb-iterator.js';
 import { toEngineError } from './native-error.js';
+import { RangeRemoval } from './range-removal.js';
 import { recover, RecoveryPoints } from './recovery-point.js';
 import { WriteWindow } from './write-window.js';
 
@@ -37,8 +38,6 @@ export interface LmdbEngineOptions {
 }
 
 const PAGES_PER_POINT_DEFAULT = 8_192;
-/** Keys that a range delete reads before it removes them. */
-const DELETE_PAGE_ROWS = 1_000;
 
 export async function openLmdbEngine(options: LmdbEngineOptions): Promise<Engine> {
   const { directory } = options;
@@ -64,6 +63,7 @@ class LmdbEngine implements Engine {
   private open = true;
   private closing: Promise<void> | undefined;
   private readonly window: WriteWindow;
+  private readonly removal: RangeRemoval;
   private readonly iterators = new Set<LmdbIterator>();
   /** Those of them that read from the open write transaction. */
   private readonly unsettled = new Set<LmdbIterator>();
@@ -80,6 +80,7 @@ class LmdbEngine implements Engine {
     private readonly pagesPerPoint: number,
   ) {
     this.window = new WriteWindow(store);
+    this.removal = new RangeRemoval(store, (changes) => this.change(changes));
   }
 
   get isOpen(): boolean {
@@ -106,6 +107,7 @@ class LmdbEngine implements Engine {
     if (this.iterators.size >= VIEWS_MAX) {
       throw new EngineError('ENGINE_BUSY', `${VIEWS_MAX} range views are open`);
     }
+    this.removal.finish(options);
     try {
       const view = this.window.isOpen ? undefined : this.store.useReadTransaction();
       const iterator = new LmdbIterator(this.store, view, options, (closed) => {
@@ -123,7 +125,7 @@ class LmdbEngine implements Engine {
   deleteRange(range: EngineRange): void {
     this.requireUsable();
     if (Buffer.compare(range.gte, range.lt) >= 0) return;
-    this.change(() => ({ rows: this.removeAll(range), bytes: 0 }));
+    this.removal.remove(range);
   }
 
   sync(): Promise<void> {
@@ -148,6 +150,7 @@ class LmdbEngine implements Engine {
 
   private read(key: Uint8Array): Buffer | undefined {
     if (key.length > KEY_BYTES_MAX) return undefined;
+    this.removal.finishAt(key);
     try {
       return this.store.get(key);
     } catch (cause) {
@@ -157,6 +160,7 @@ class LmdbEngine implements Engine {
 
   private apply(changes: readonly Change[]): void {
     this.requireUsable();
+    for (const { key } of changes) this.removal.finishAt(key);
     this.change(() => {
       let bytes = 0;
       for (const { key, value } of changes) {
@@ -190,21 +194,6 @@ class LmdbEngine implements Engine {
     this.unsettled.clear();
   }
 
-  private removeAll(range: EngineRange): number {
-    const options = rangeOptions({ ...range, content: 'keys' });
-    let removed = 0;
-    for (;;) {
-      const keys: Buffer[] = [];
-      for (const key of this.store.getRange(options)) {
-        if (Buffer.isBuffer(key)) keys.push(key);
-        if (keys.length === DELETE_PAGE_ROWS) break;
-      }
-      for (const key of keys) this.store.removeSync(key);
-      removed += keys.length;
-      if (keys.length < DELETE_PAGE_ROWS) return removed;
-    }
-  }
-
   private queuePoint(): Promise<void> {
     const point = this.lastPoint.then(() => this.takePoint());
     this.lastPoint = point.catch(() => undefined);
@@ -228,6 +217,7 @@ class LmdbEngine implements Engine {
 
   private async closeOnce(): Promise<void> {
     this.open = false;
+    this.removal.stop();
     try {
       await this.queuePoint();
     } finally {
