@@ -4,7 +4,8 @@
  * In: bytes of a stream as they arrive, or a message to send. Out: whole frames, header included, so
  * that whoever unpacks a message sees its flag.
  *
- * Must never collect a frame that is larger than the limit: its length is looked at first.
+ * Must never collect a frame that is larger than the limit, nor hold much more memory than it counts:
+ * small pieces are joined, and none keeps alive a chunk that is mostly something else.
  */
 import { asBuffer } from '../encoding/encoding.js';
 
@@ -12,6 +13,12 @@ export const FRAME_HEADER_BYTES = 5;
 
 /** The flag of a frame whose message is packed in the encoding of the stream. */
 export const FLAG_COMPRESSED = 1;
+
+/** Pieces below this are copied into blocks, which grow up to `BLOCK_BYTES_MAX`. */
+const PIECE_BYTES_MIN = 2048;
+const BLOCK_BYTES_MAX = 16 * 1024;
+/** A view that is less than this share of what it keeps alive is copied. */
+const SHARE_MIN = 1 / 4;
 
 export function encodeFrame(message: Uint8Array, compressed: boolean): Buffer {
   const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + message.byteLength);
@@ -21,9 +28,19 @@ export function encodeFrame(message: Uint8Array, compressed: boolean): Buffer {
   return frame;
 }
 
+/** The same bytes, without keeping much more memory alive than they are. */
+export function unpinned(bytes: Buffer): Buffer {
+  return bytes.length < bytes.buffer.byteLength * SHARE_MIN ? Buffer.from(bytes) : bytes;
+}
+
 export class FrameDecoder {
+  /** What is there of the frame at the front; the last may have room behind `#tailBytes`. */
   #pieces: Buffer[] = [];
+  #tail: Buffer | undefined;
+  #tailBytes = 0;
   #bytes = 0;
+  /** Length of the frame at the front, once its header is there. */
+  #frameBytes: number | undefined;
   #refused = false;
 
   /** `onTooLarge` is told once the size of a frame over the limit; nothing comes out after it. */
@@ -37,53 +54,95 @@ export class FrameDecoder {
     return this.#bytes > 0;
   }
 
+  /** Bytes of the frame that has begun and not ended. */
+  get heldBytes(): number {
+    return this.#bytes;
+  }
+
   /** The frames that `chunk` completes. They may be views of it. */
   write(chunk: Uint8Array): Buffer[] {
-    if (this.#refused) {
-      return [];
-    }
-    this.#pieces.push(asBuffer(chunk));
-    this.#bytes += chunk.byteLength;
     const frames: Buffer[] = [];
-    for (;;) {
-      const needed = this.#neededBytes();
-      if (needed === undefined || needed > this.#bytes) {
-        return frames;
+    const bytes = asBuffer(chunk);
+    let at = 0;
+    while (at < bytes.length && !this.#refused) {
+      if (this.#bytes === 0 && bytes.length - at >= FRAME_HEADER_BYTES) {
+        this.#measure(bytes, at);
+        const end = at + (this.#frameBytes ?? Infinity);
+        if (end <= bytes.length) {
+          frames.push(bytes.subarray(at, end));
+          this.#frameBytes = undefined;
+          at = end;
+          continue;
+        }
+        if (this.#refused) break;
       }
-      frames.push(this.#take(needed));
+      at += this.#keep(bytes.subarray(at, at + this.#missingBytes()));
+      if (this.#frameBytes === undefined && this.#bytes === FRAME_HEADER_BYTES) {
+        this.#measure(this.#join(), 0);
+      }
+      if (this.#bytes === this.#frameBytes) frames.push(this.#take());
     }
+    return frames;
   }
 
-  /** Length of the frame at the front; undefined when that is not known yet, or refused. */
-  #neededBytes(): number | undefined {
-    if (this.#bytes < FRAME_HEADER_BYTES || this.#refused) {
-      return undefined;
-    }
-    let [first] = this.#pieces;
-    if (first !== undefined && first.length < FRAME_HEADER_BYTES) {
-      first = Buffer.concat(this.#pieces);
-      this.#pieces = [first];
-    }
-    const messageBytes = first?.readUInt32BE(1) ?? 0;
-    if (messageBytes > this.messageBytesMax) {
-      this.#refused = true;
-      this.#pieces = [];
-      this.#bytes = 0;
-      this.onTooLarge(messageBytes);
-      return undefined;
-    }
-    return FRAME_HEADER_BYTES + messageBytes;
+  #missingBytes(): number {
+    return (this.#frameBytes ?? FRAME_HEADER_BYTES) - this.#bytes;
   }
 
-  #take(frameBytes: number): Buffer {
-    const [first] = this.#pieces;
-    const all =
-      first !== undefined && first.length >= frameBytes ? first : Buffer.concat(this.#pieces);
-    const rest = all.subarray(frameBytes);
-    // What was joined holds all there was; else the other pieces, if any, still follow.
-    const others = all === first ? this.#pieces.slice(1) : [];
-    this.#pieces = rest.length > 0 ? [rest, ...others] : others;
-    this.#bytes -= frameBytes;
-    return all.subarray(0, frameBytes);
+  /** Looks at the header of a frame. */
+  #measure(bytes: Buffer, at: number): void {
+    const messageBytes = bytes.readUInt32BE(at + 1);
+    if (messageBytes <= this.messageBytesMax) {
+      this.#frameBytes = FRAME_HEADER_BYTES + messageBytes;
+      return;
+    }
+    this.#refused = true;
+    this.#clear();
+    this.onTooLarge(messageBytes);
+  }
+
+  #keep(piece: Buffer): number {
+    if (piece.length >= PIECE_BYTES_MIN) {
+      this.#cutTail();
+      this.#pieces.push(unpinned(piece));
+    } else {
+      if (this.#tail === undefined || this.#tail.length - this.#tailBytes < piece.length) {
+        this.#cutTail();
+        // As much again as there is: memory stays within twice what came.
+        const room = Math.min(this.#bytes, this.#missingBytes(), BLOCK_BYTES_MAX);
+        this.#tail = Buffer.allocUnsafeSlow(Math.max(piece.length, room));
+      }
+      piece.copy(this.#tail, this.#tailBytes);
+      this.#tailBytes += piece.length;
+    }
+    this.#bytes += piece.length;
+    return piece.length;
+  }
+
+  #cutTail(): void {
+    if (this.#tail !== undefined) this.#pieces.push(this.#tail.subarray(0, this.#tailBytes));
+    this.#tail = undefined;
+    this.#tailBytes = 0;
+  }
+
+  #join(): Buffer {
+    this.#cutTail();
+    const joined = Buffer.concat(this.#pieces, this.#bytes);
+    this.#pieces = [joined];
+    return joined;
+  }
+
+  #take(): Buffer {
+    const frame = this.#join();
+    this.#clear();
+    return frame;
+  }
+
+  #clear(): void {
+    this.#pieces = [];
+    this.#tail = undefined;
+    this.#tailBytes = 0;
+    this.#bytes = 0;
+    this.#frameBytes = undefined;
   }
 }
