@@ -98,9 +98,18 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
     return this.hasSettings;
   }
 
-  /** Whether something has begun to arrive and is not whole. */
+  /**
+   * Names what has begun to arrive and is not whole; undefined when there is nothing. The same name
+   * later means that it is still that very thing.
+   */
+  protected get midway(): string | undefined {
+    if (!this.hasSettings) return 'settings';
+    if (this.headerBlocks.isOpen) return `block ${this.headerBlocks.begun}`;
+    return this.parser.isInFrame ? `frame ${this.parser.frames}` : undefined;
+  }
+
   protected get isMidway(): boolean {
-    return !this.hasSettings || this.headerBlocks.isOpen || this.parser.isInFrame;
+    return this.midway !== undefined;
   }
 
   protected nowMs(): number {
@@ -160,7 +169,15 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
       this.out.release();
     }
     // Whoever asks without reading the answers waits until they have left.
-    if (this.out.isCongested && !this.isClosed) this.socket.pause();
+    if (this.mayPause && this.out.isCongested && !this.isClosed) this.socket.pause();
+  }
+
+  /**
+   * Whether this end stops reading while the other does not take what it is sent. Two ends that both
+   * did so would wait for each other: the one whose output is the answer to its input does.
+   */
+  protected get mayPause(): boolean {
+    return false;
   }
 
   frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
@@ -169,8 +186,17 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
       this.dispatch(type, flags, id, bytes, from, to);
     } catch (error) {
       if (!(error instanceof Http2Error) || error.streamId === 0) throw error;
-      this.resetStream(error.streamId, error.code, error.message);
+      this.cutStream(error);
     }
+  }
+
+  /** A breach on one stream cuts it; one that nobody opened cannot be cut. */
+  private cutStream(error: Http2Error): void {
+    const { streamId, code, message } = error;
+    if (this.isIdle(streamId)) throw new Http2Error(code, message);
+    // Whoever makes this end cut its streams pays as for cutting them itself.
+    if (code !== ErrorCode.RefusedStream && !this.mayReset()) throw tooManyResets();
+    this.resetStream(streamId, code, message);
   }
 
   private dispatch(
@@ -237,7 +263,7 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
       const text = 'more DATA than the stream allows';
       throw new Http2Error(ErrorCode.FlowControlError, text, id);
     }
-    if (length === 0 && !isLast) this.countControl();
+    if (start === end && !isLast) this.countControl();
     // Padding is taken at once.
     if (length > end - start) this.take(stream, length - (end - start));
     if (isLast) stream.remoteEnded = true;
@@ -280,9 +306,7 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
     if (id === 0 || this.isIdle(id)) throw protocolError('RST_STREAM on an idle stream');
     const stream = this.streams.get(id);
     if (stream === undefined) return;
-    if (!this.mayReset()) {
-      throw new Http2Error(ErrorCode.EnhanceYourCalm, 'streams are cut too often');
-    }
+    if (!this.mayReset()) throw tooManyResets();
     this.forget(stream);
     const code = bytes.readUInt32BE(from);
     stream.onReset(code, `the other end cut the stream with code ${code}`);
@@ -300,6 +324,7 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
     applySettings(this.remote, bytes, from, to);
     if (this.hasSettings) this.countControl();
     this.hasSettings = true;
+    this.encoder.allow(this.remote.headerTableSizeLeast);
     this.encoder.allow(this.remote.headerTableSize);
     const change = this.remote.initialWindowSize - windowBefore;
     if (change !== 0) this.queues.shift(this.streams.values(), change);
@@ -310,14 +335,15 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
     if (id !== 0) throw protocolError('PING on a stream');
     checkSize(FrameType.Ping, to - from, PING_BYTES);
     const payload = bytes.subarray(from, to);
-    if ((flags & Flag.Ack) !== 0) return this.onPong(payload);
     this.countControl();
+    if ((flags & Flag.Ack) !== 0) return this.onPong(payload);
     this.out.frame(FrameType.Ping, Flag.Ack, 0, payload);
     this.onPing();
   }
 
   private onGoAwayFrame(id: number, bytes: Buffer, from: number, to: number): void {
     if (id !== 0) throw protocolError('GOAWAY on a stream');
+    this.countControl();
     if (to - from < 8) throw new Http2Error(ErrorCode.FrameSizeError, 'a GOAWAY is too short');
     const lastId = bytes.readUInt32BE(from) & STREAM_ID_MAX;
     this.goneAfter = Math.min(this.goneAfter, lastId);
@@ -328,7 +354,7 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
   /** A frame on a stream that has ended: late after a cut from here, else wrong. */
   protected strayFrame(id: number, what: string): void {
     if (this.isIdle(id)) throw protocolError(`${what} on an idle stream`);
-    if (this.forcedEnds.has(id)) return;
+    if (this.wasForced(id)) return;
     const text = `${what} on a stream that has ended`;
     if (this.streams.has(id)) throw new Http2Error(ErrorCode.StreamClosed, text, id);
     this.countControl();
@@ -440,7 +466,7 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
   }
 
   /** Looks for an other end that takes nothing of what waits for it. */
-  protected isStalled(nowMs: number): boolean {
+  protected isStalled(nowMs: number, limitMs = WRITE_STALL_MS): boolean {
     if (
       this.out.waitingBytes === 0 ||
       this.out.bytesOut - this.socket.writableLength !== this.lastBytesOut
@@ -450,7 +476,7 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
       return false;
     }
     this.stalledSinceMs ??= nowMs;
-    return nowMs - this.stalledSinceMs >= WRITE_STALL_MS;
+    return nowMs - this.stalledSinceMs >= limitMs;
   }
 
   private onSocketEnd(): void {
@@ -472,6 +498,10 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
 
 /** How long a connection that was ended may take to send what it has. */
 const SOCKET_END_MS = 1000;
+
+function tooManyResets(): Http2Error {
+  return new Http2Error(ErrorCode.EnhanceYourCalm, 'streams are cut too often');
+}
 
 function checkSize(type: number, bytes: number, expected: number): void {
   if (bytes === expected) return;

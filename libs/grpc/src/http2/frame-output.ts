@@ -7,7 +7,7 @@
  * Must never write over bytes that were handed to the socket.
  */
 import { type Duplex } from 'node:stream';
-import { FRAME_HEAD_BYTES, FrameType } from './constants.js';
+import { Flag, FRAME_HEAD_BYTES, FrameType } from './constants.js';
 
 const SLAB_BYTES = 64 * 1024;
 /** Payloads of at least this size are not copied. */
@@ -64,6 +64,27 @@ export class FrameOutput {
     const at = this.reserve(FRAME_HEAD_BYTES + bytes);
     putHead(this.slab, at, bytes, type, flags, streamId);
     if (payload) payload.copy(this.slab, at + FRAME_HEAD_BYTES);
+  }
+
+  /**
+   * A header block, in as many frames as the other end's frame size asks for. The block may be
+   * overwritten as soon as this returns: the encoder makes the next one in the same place.
+   */
+  headers(flags: number, streamId: number, block: Buffer, frameSizeMax: number): void {
+    if (block.length < BY_REFERENCE_BYTES) {
+      this.frame(FrameType.Headers, flags | Flag.EndHeaders, streamId, block);
+      return;
+    }
+    const whole = Buffer.from(block);
+    let end = Math.min(frameSizeMax, whole.length);
+    let last = end === whole.length ? Flag.EndHeaders : 0;
+    this.frame(FrameType.Headers, flags | last, streamId, whole.subarray(0, end));
+    while (end < whole.length) {
+      const at = end;
+      end = Math.min(at + frameSizeMax, whole.length);
+      last = end === whole.length ? Flag.EndHeaders : 0;
+      this.frame(FrameType.Continuation, last, streamId, whole.subarray(at, end));
+    }
   }
 
   /** A frame of four bytes: a reset, a window. */

@@ -21,6 +21,8 @@ export interface FrameSink {
 }
 
 export class FrameParser {
+  /** Frames given so far. */
+  frames = 0;
   private held: Buffer | undefined;
   private heldBytes = 0;
 
@@ -103,6 +105,7 @@ export class FrameParser {
   private give(bytes: Buffer, at: number, end: number): void {
     const streamId = bytes.readUInt32BE(at + 5) & 0x7fff_ffff;
     const from = at + FRAME_HEAD_BYTES;
+    this.frames++;
     this.sink.frame(bytes[at + 3] ?? 0, bytes[at + 4] ?? 0, streamId, bytes, from, end);
   }
 }

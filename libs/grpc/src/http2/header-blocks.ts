@@ -15,6 +15,8 @@ export class HeaderBlocks {
   to = 0;
   /** The stream ends with it. */
   isLast = false;
+  /** Blocks that ever began. */
+  begun = 0;
   private pieces: Buffer[] = [];
   private length = 0;
   private streamId = 0;
@@ -41,6 +43,7 @@ export class HeaderBlocks {
     let end = to;
     if (type === FrameType.Headers) {
       if (streamId === 0) throw protocolError('HEADERS on stream 0');
+      this.begun++;
       this.isLast = (flags & Flag.EndStream) !== 0;
       if ((flags & Flag.Padded) !== 0) {
         end -= bytes[start++] ?? 0;
@@ -50,7 +53,8 @@ export class HeaderBlocks {
         if (end - start < PRIORITY_BYTES) {
           throw new Http2Error(ErrorCode.FrameSizeError, 'a header block without its priority');
         }
-        checkDependency(streamId, bytes, start);
+        // The block will not be decoded: this is not an error of the stream alone.
+        if (dependsOnItself(streamId, bytes, start)) throw protocolError(SELF_DEPENDENCY);
         start += PRIORITY_BYTES;
       }
     } else if (!this.isOpen) throw protocolError('CONTINUATION without HEADERS');
@@ -74,7 +78,9 @@ export class HeaderBlocks {
     if (to - from !== PRIORITY_BYTES) {
       throw new Http2Error(ErrorCode.FrameSizeError, 'a PRIORITY of another size', streamId);
     }
-    checkDependency(streamId, bytes, from);
+    if (dependsOnItself(streamId, bytes, from)) {
+      throw new Http2Error(ErrorCode.ProtocolError, SELF_DEPENDENCY, streamId);
+    }
   }
 
   private keep(piece: Buffer, streamId: number): void {
@@ -94,8 +100,8 @@ export class HeaderBlocks {
   }
 }
 
-function checkDependency(streamId: number, bytes: Buffer, at: number): void {
-  if ((bytes.readUInt32BE(at) & 0x7fff_ffff) === streamId) {
-    throw new Http2Error(ErrorCode.ProtocolError, 'a stream depends on itself', streamId);
-  }
+const SELF_DEPENDENCY = 'a stream depends on itself';
+
+function dependsOnItself(streamId: number, bytes: Buffer, at: number): boolean {
+  return (bytes.readUInt32BE(at) & 0x7fff_ffff) === streamId;
 }

@@ -15,7 +15,8 @@ export class SendQueues<S extends Http2Stream> {
   /** Bytes of all queues. */
   queuedBytes = 0;
   private window = WINDOW_DEFAULT;
-  private readonly waiting = new Set<S>();
+  /** Streams that have something to send and a window of their own for it, the next in turn first. */
+  private readonly ready = new Set<S>();
 
   constructor(
     private readonly out: FrameOutput,
@@ -23,15 +24,6 @@ export class SendQueues<S extends Http2Stream> {
     /** Everything of a stream has been sent. */
     private readonly onEnd: (stream: S) => void,
   ) {}
-
-  /** Streams that wait. */
-  get size(): number {
-    return this.waiting.size;
-  }
-
-  has(stream: S): boolean {
-    return this.waiting.has(stream);
-  }
 
   /** Whether so many bytes of DATA may leave in one frame now. */
   fits(stream: S, bytes: number): boolean {
@@ -52,7 +44,7 @@ export class SendQueues<S extends Http2Stream> {
 
   /** Sends DATA, or queues it. False when something of it waits. */
   send(stream: S, payload: Buffer): boolean {
-    if (stream.closed) return true;
+    if (stream.closed || payload.length === 0) return stream.queuedBytes === 0;
     (stream.queue ??= []).push(payload);
     stream.queuedBytes += payload.length;
     this.queuedBytes += payload.length;
@@ -82,7 +74,7 @@ export class SendQueues<S extends Http2Stream> {
       const text = 'the window of a stream overflows';
       throw new Http2Error(ErrorCode.FlowControlError, text, stream.id);
     }
-    if (this.waiting.has(stream)) this.pump(stream, Infinity);
+    if (stream.queuedBytes > 0) this.pump(stream, Infinity);
   }
 
   /** The other end changed the window that streams begin with. */
@@ -92,23 +84,24 @@ export class SendQueues<S extends Http2Stream> {
       if (stream.sendWindow > WINDOW_MAX) {
         throw new Http2Error(ErrorCode.FlowControlError, 'the window of a stream overflows');
       }
+      if (stream.queuedBytes > 0 && stream.sendWindow > 0) this.ready.add(stream);
     }
     this.resume();
   }
 
-  /** There may be room again: every stream that waits sends a frame in turn, until there is none. */
+  /** There may be room again: every stream that may sends a frame in turn, until there is none. */
   resume(): void {
-    let progress = true;
-    while (progress && this.waiting.size > 0 && this.mayWrite) {
-      progress = false;
-      for (const stream of [...this.waiting]) {
-        if (this.pump(stream, this.remote.frameSizeMax)) progress = true;
-      }
+    while (this.mayWrite) {
+      const [stream] = this.ready;
+      if (stream === undefined) return;
+      // What is left of it is added again, behind the others.
+      this.ready.delete(stream);
+      this.pump(stream, this.remote.frameSizeMax);
     }
   }
 
   forget(stream: S): void {
-    this.waiting.delete(stream);
+    this.ready.delete(stream);
     this.queuedBytes -= stream.queuedBytes;
     stream.queuedBytes = 0;
     stream.queue = undefined;
@@ -120,33 +113,33 @@ export class SendQueues<S extends Http2Stream> {
     return this.window > 0 && !this.out.isCongested;
   }
 
-  /** Sends up to `bytesMax` of what a stream has; whether it sent anything. */
-  private pump(stream: S, bytesMax: number): boolean {
+  /** Sends up to `bytesMax` of what a stream has. */
+  private pump(stream: S, bytesMax: number): void {
     const { queue } = stream;
     let left = bytesMax;
-    while (queue && queue.length > 0 && left > 0) {
+    while (queue && left > 0 && !this.out.isCongested) {
       const [first] = queue;
-      if (first === undefined) break;
       const room = Math.min(this.window, stream.sendWindow, this.remote.frameSizeMax, left);
+      if (first === undefined || room <= 0) break;
       const bytes = Math.min(room, first.length);
-      if ((bytes <= 0 && first.length > 0) || this.out.isCongested) break;
       if (bytes === first.length) queue.shift();
       else queue[0] = first.subarray(bytes);
       left -= bytes;
       stream.queuedBytes -= bytes;
+      stream.piecesSent++;
       this.queuedBytes -= bytes;
       this.spend(stream, bytes);
       const isEnd = stream.end === 'data' && queue.length === 0;
       const piece = bytes === first.length ? first : first.subarray(0, bytes);
       this.out.frame(FrameType.Data, isEnd ? Flag.EndStream : 0, stream.id, piece);
     }
-    if (stream.queuedBytes > 0) this.waiting.add(stream);
-    else this.drained(stream);
-    return left < bytesMax;
+    if (stream.queuedBytes === 0) this.drained(stream);
+    else if (stream.sendWindow > 0) this.ready.add(stream);
+    else this.ready.delete(stream);
   }
 
   private drained(stream: S): void {
-    this.waiting.delete(stream);
+    this.ready.delete(stream);
     if (stream.end === 'data') {
       stream.end = undefined;
       this.onEnd(stream);

@@ -17,6 +17,8 @@ import {
 
 export interface Settings {
   headerTableSize: number;
+  /** The smallest size of the last frame that named one: a table may shrink and grow in one frame. */
+  headerTableSizeLeast: number;
   enablePush: boolean;
   /** Streams that the other end may have open; Infinity when it was not limited. */
   concurrentStreamsMax: number;
@@ -28,6 +30,7 @@ export interface Settings {
 export function defaultSettings(): Settings {
   return {
     headerTableSize: HEADER_TABLE_SIZE_DEFAULT,
+    headerTableSizeLeast: HEADER_TABLE_SIZE_DEFAULT,
     enablePush: true,
     concurrentStreamsMax: Infinity,
     initialWindowSize: WINDOW_DEFAULT,
@@ -53,6 +56,7 @@ export function applySettings(settings: Settings, bytes: Buffer, from: number, t
   if ((to - from) % SETTING_BYTES !== 0) {
     throw new Http2Error(ErrorCode.FrameSizeError, `SETTINGS of ${to - from} bytes`);
   }
+  settings.headerTableSizeLeast = settings.headerTableSize;
   for (let at = from; at < to; at += SETTING_BYTES) {
     applySetting(settings, bytes.readUInt16BE(at), bytes.readUInt32BE(at + 2));
   }
@@ -62,6 +66,7 @@ function applySetting(settings: Settings, id: number, value: number): void {
   switch (id) {
     case SettingId.HeaderTableSize:
       settings.headerTableSize = value;
+      settings.headerTableSizeLeast = Math.min(settings.headerTableSizeLeast, value);
       return;
     case SettingId.EnablePush:
       if (value > 1) throw protocolError(`SETTINGS_ENABLE_PUSH of ${value}`);

@@ -15,10 +15,19 @@ const OF_CONNECTION: ReadonlySet<string> = new Set([
 
 /** Why a field that is not a pseudo-header may not be there; undefined if it may. */
 export function whyForbidden(name: string, value: string): string | undefined {
+  return isValue(value)
+    ? whyForbiddenName(name)
+    : `the value of ${name} holds a forbidden character`;
+}
+
+export function whyForbiddenName(name: string): string | undefined {
   if (OF_CONNECTION.has(name)) return `the header ${name} is not for HTTP/2`;
   if (!NAME.test(name)) return 'a header name holds a character that is not allowed';
-  if (!VALUE.test(value)) return `the value of ${name} holds a character that is not allowed`;
   return undefined;
+}
+
+export function isValue(value: string): boolean {
+  return VALUE.test(value);
 }
 
 /** Names that gRPC or HTTP/2 keep for themselves: no metadata. */

@@ -8,7 +8,7 @@ import { type FieldSink } from '../http2/hpack-decoder.js';
 import { fieldBytes } from '../http2/hpack-static-table.js';
 import { HEADER_LIST_BYTES_MAX } from '../http2/limits.js';
 import { type ReceivedMetadata } from '../metadata.js';
-import { isReserved, whyForbidden } from './field-rules.js';
+import { isReserved, isValue, whyForbiddenName } from './field-rules.js';
 import { NO_METADATA, ReceivedPairs, type TextPair } from './received-metadata.js';
 
 export interface RequestHead {
@@ -79,6 +79,7 @@ export class RequestHeadBuilder implements FieldSink {
   }
 
   private pseudo(name: string, value: string): void {
+    if (!isValue(value)) this.problem ??= `the value of ${name} holds a forbidden character`;
     if (this.isPastPseudo) this.problem ??= `${name} comes after other headers`;
     const isSecond = `${name} comes twice`;
     switch (name) {
@@ -105,6 +106,7 @@ export class RequestHeadBuilder implements FieldSink {
 
   private regular(name: string, value: string): void {
     this.isPastPseudo = true;
+    if (!isValue(value)) this.problem ??= `the value of ${name} holds a forbidden character`;
     switch (name) {
       case 'content-type':
         this.contentType ??= value;
@@ -124,10 +126,12 @@ export class RequestHeadBuilder implements FieldSink {
         return;
       case 'content-length':
         if (!DIGITS.test(value)) this.problem ??= 'content-length is no number';
-        this.contentLength = Number(value);
+        else if ((this.contentLength ??= Number(value)) !== Number(value)) {
+          this.problem ??= 'there are two lengths of the content';
+        }
         return;
       default:
-        this.problem ??= whyForbidden(name, value);
+        this.problem ??= whyForbiddenName(name);
         if (!isReserved(name)) this.pairs.push([name, value]);
     }
   }

@@ -11,6 +11,7 @@ import { encodeStatusMessage, toWellFormed } from '../server/request-headers.js'
 import { type MetadataPairs } from '../server/server-call.js';
 import { status, type StatusCode } from '../status.js';
 
+const METHOD_NOT_ALLOWED = 405;
 const CONTENT_TYPE = 'application/grpc';
 
 interface Kept {
@@ -61,10 +62,13 @@ export class ResponseBlocks {
     return this.encoder.end();
   }
 
-  /** An answer of HTTP, for what is no call of gRPC. */
-  httpStatus(code: number): Buffer {
+  /** The head of an answer of HTTP, for what is no call of gRPC. */
+  http(code: number, bodyBytes: number): Buffer {
     this.encoder.begin();
     this.encoder.field(':status', String(code), 'pass');
+    if (code === METHOD_NOT_ALLOWED) this.encoder.field('allow', 'POST', 'pass');
+    this.encoder.field('content-type', 'text/plain; charset=utf-8', 'pass');
+    this.encoder.field('content-length', String(bodyBytes), 'pass');
     return this.encoder.end();
   }
 

@@ -18,15 +18,7 @@ import {
   STREAM_ID_MAX,
 } from '../http2/constants.js';
 import { Http2Connection } from '../http2/connection.js';
-import {
-  HANDSHAKE_TIMEOUT_MS,
-  INBOUND_BYTES_MAX,
-  OUTBOUND_BYTES_MAX,
-  REQUEST_STALL_MS,
-  RESETS_BURST,
-  RESETS_PER_SECOND,
-  STREAM_WINDOW_BYTES,
-} from '../http2/limits.js';
+import { RESETS_BURST, RESETS_PER_SECOND, STREAM_WINDOW_BYTES } from '../http2/limits.js';
 import { RateLimit } from '../http2/rate-limit.js';
 import { FRAME_HEADER_BYTES } from '../server/frames.js';
 import { peerName } from '../server/listener.js';
@@ -39,9 +31,11 @@ import { type MessageBytes } from '../transport.js';
 import { type CallTarget } from './call-target.js';
 import { KeepalivePings } from './keepalive-pings.js';
 import { KnownHeads } from './known-heads.js';
+import { PlainAnswer } from './plain-answer.js';
 import { type RequestHead } from './request-head.js';
 import { ResponseBlocks } from './response-blocks.js';
 import { ServerStream } from './server-stream.js';
+import { TrailerCheck } from './trailer-check.js';
 import { type ConnectionLimits } from './server-limits.js';
 import { type UnaryHost } from './unary-call.js';
 
@@ -53,10 +47,12 @@ export interface ConnectionHost extends CallHost, UnaryHost {
   onConnectionClosed(connection: ServerConnection): void;
 }
 
+type AnyStream = ServerStream | PlainAnswer;
+
 const DRAIN_PING = Buffer.from('goodbye!', 'latin1');
 const NO_PAIRS: MetadataPairs = [];
 
-export class ServerConnection extends Http2Connection<ServerStream> {
+export class ServerConnection extends Http2Connection<AnyStream> {
   readonly peer: string;
   /** The time, as of the last look. */
   roughNowMs: number;
@@ -67,7 +63,8 @@ export class ServerConnection extends Http2Connection<ServerStream> {
   private readonly keepalive: KeepalivePings;
   private readonly startedMs: number;
   private prefaceBytes = 0;
-  private midwaySinceMs: number | undefined;
+  private midwaySinceMs = 0;
+  private lastMidway: string | undefined;
   private inboundBytes = 0;
   /** Set when the goodbye began. */
   private drainingSinceMs: number | undefined;
@@ -104,17 +101,31 @@ export class ServerConnection extends Http2Connection<ServerStream> {
   }
 
   protected isIdle(streamId: number): boolean {
-    return streamId % 2 === 0 || streamId > this.lastRemoteId;
+    if (streamId % 2 === 0) return true;
+    return streamId > this.lastRemoteId && !this.goodbyeIsFinal;
+  }
+
+  protected override wasForced(id: number): boolean {
+    return id > this.lastRemoteId || super.wasForced(id);
+  }
+
+  protected override get mayPause(): boolean {
+    return true;
   }
 
   protected onHeaders(id: number, block: Buffer, from: number, to: number, isLast: boolean): void {
-    const { head, resolution } = this.heads.read(block, from, to);
     const stream = this.streams.get(id);
-    if (stream !== undefined) return this.onTrailers(stream, isLast);
+    if (stream !== undefined) {
+      const trailers = new TrailerCheck();
+      this.decoder.decode(block, from, to, trailers);
+      return this.onTrailers(stream, trailers.problem, isLast);
+    }
+    const { head, resolution } = this.heads.read(block, from, to);
     if (id % 2 === 0) throw protocolError(`a client opened stream ${id}`);
     if (id <= this.lastRemoteId) return this.onLateHeaders(id);
-    this.lastRemoteId = id;
+    // Streams behind the last that was announced are the client's to send again, elsewhere.
     if (this.goodbyeIsFinal) return;
+    this.lastRemoteId = id;
     if (head.problem !== undefined) {
       throw new Http2Error(ErrorCode.ProtocolError, head.problem, id);
     }
@@ -124,10 +135,10 @@ export class ServerConnection extends Http2Connection<ServerStream> {
     if (this.streams.size >= this.limits.concurrentStreamsMax) {
       throw new Http2Error(ErrorCode.RefusedStream, 'too many streams', id);
     }
-    if (this.queues.queuedBytes > OUTBOUND_BYTES_MAX) {
+    if (this.queues.queuedBytes > this.limits.outboundBytesMax) {
       throw new Http2Error(ErrorCode.RefusedStream, 'too many answers wait to be taken', id);
     }
-    if (typeof resolution === 'number') return this.answerHttp(id, resolution, isLast);
+    if (typeof resolution === 'number') return this.answerHttp(id, head, resolution, isLast);
     if (resolution instanceof GrpcStatusError) return this.refuse(id, resolution, isLast);
     this.open(id, head, resolution, isLast);
   }
@@ -159,10 +170,11 @@ export class ServerConnection extends Http2Connection<ServerStream> {
   }
 
   /** Headers behind the messages: nothing of gRPC, but they may end a request. */
-  private onTrailers(stream: ServerStream, isLast: boolean): void {
+  private onTrailers(stream: AnyStream, problem: string | undefined, isLast: boolean): void {
     const { id } = stream;
     if (stream.remoteEnded) return this.strayFrame(id, 'HEADERS');
-    if (!isLast) throw new Http2Error(ErrorCode.ProtocolError, 'trailers that end nothing', id);
+    const wrong = isLast ? problem : 'trailers that end nothing';
+    if (wrong !== undefined) throw new Http2Error(ErrorCode.ProtocolError, wrong, id);
     stream.remoteEnded = true;
     stream.onData(NO_BYTES, 0, 0, true);
     this.closeIfEnded(stream);
@@ -173,9 +185,20 @@ export class ServerConnection extends Http2Connection<ServerStream> {
     throw new Http2Error(ErrorCode.StreamClosed, `stream ${id} has ended`);
   }
 
-  private answerHttp(id: number, code: number, isLast: boolean): void {
-    this.writeHeaders(id, this.blocks.httpStatus(code), true);
-    if (!isLast) this.resetStream(id, ErrorCode.NoError, 'answered');
+  /** What is no call of gRPC gets an answer that people can read. */
+  private answerHttp(id: number, head: RequestHead, code: number, isLast: boolean): void {
+    const { initialWindowSize } = this.remote;
+    const { contentLength } = head;
+    const stream = new PlainAnswer(id, initialWindowSize, STREAM_WINDOW_BYTES, this, contentLength);
+    if (isLast) stream.checkLength(true);
+    this.streams.set(id, stream);
+    stream.remoteEnded = isLast;
+    const body = httpText(code);
+    const isHead = head.method === 'HEAD';
+    this.writeHeaders(id, this.blocks.http(code, body.length), isHead);
+    if (isHead) return this.localEnd(stream);
+    stream.end = 'data';
+    this.queues.send(stream, body);
   }
 
   private refuse(id: number, error: GrpcStatusError, isLast: boolean): void {
@@ -248,41 +271,25 @@ export class ServerConnection extends Http2Connection<ServerStream> {
     this.writeHeaders(stream.id, block, true);
   }
 
-  protected override localEnd(stream: ServerStream): void {
+  protected override localEnd(stream: AnyStream): void {
     stream.ended();
     super.localEnd(stream);
     // The rest of the request is of no interest; the client need not send it.
-    if (!stream.remoteEnded) this.resetStream(stream.id, ErrorCode.NoError, 'answered');
+    if (!stream.remoteEnded && !stream.lingers)
+      this.resetStream(stream.id, ErrorCode.NoError, 'answered');
   }
 
   private writeHeaders(id: number, block: Buffer, isLast: boolean): void {
     this.pings.onSent();
-    const { frameSizeMax } = this.remote;
-    const flags = isLast ? Flag.EndStream : 0;
-    if (block.length <= frameSizeMax) {
-      this.out.frame(FrameType.Headers, flags | Flag.EndHeaders, id, block);
-      return;
-    }
-    // A copy: large payloads are sent by reference, and the block is written over by the next.
-    const whole = Buffer.from(block);
-    this.out.frame(FrameType.Headers, flags, id, whole.subarray(0, frameSizeMax));
-    for (let at = frameSizeMax; at < whole.length; at += frameSizeMax) {
-      const end = Math.min(at + frameSizeMax, whole.length);
-      const last = end === whole.length ? Flag.EndHeaders : 0;
-      this.out.frame(FrameType.Continuation, last, id, whole.subarray(at, end));
-    }
+    this.out.headers(isLast ? Flag.EndStream : 0, id, block, this.remote.frameSizeMax);
   }
 
   // ---- memory ------------------------------------------------------------------------------------
 
-  /** Bytes of a message that nobody has taken yet; false when there are too many of them. */
+  /** So many more bytes wait, or fewer; false when there are too many of them. */
   hold(bytes: number): boolean {
     this.inboundBytes += bytes;
-    return this.inboundBytes <= INBOUND_BYTES_MAX;
-  }
-
-  release(bytes: number): void {
-    this.inboundBytes -= bytes;
+    return this.inboundBytes <= this.limits.inboundBytesMax;
   }
 
   // ---- time and ends -----------------------------------------------------------------------------
@@ -294,27 +301,37 @@ export class ServerConnection extends Http2Connection<ServerStream> {
     if (this.isLate(nowMs)) {
       return this.breakOff(new Http2Error(ErrorCode.SettingsTimeout, 'the client is too slow'));
     }
-    if (this.isStalled(nowMs)) return this.destroy(new Error('the client takes nothing'));
+    if (this.isStalled(nowMs, this.limits.writeStallMs))
+      return this.destroy(new Error('the client takes nothing'));
     const ping = this.keepalive.look(nowMs);
     if (ping === 'lost') return this.destroy(new Error('the client does not answer pings'));
     if (ping) this.out.frame(FrameType.Ping, 0, 0, ping);
     for (const stream of this.streams.values()) {
-      if (stream.isIncomplete && nowMs - stream.touchedMs >= REQUEST_STALL_MS) {
-        const text = `nothing came of the request for ${REQUEST_STALL_MS} ms`;
+      if (stream.isIncomplete && nowMs - stream.touchedMs >= this.limits.requestStallMs) {
+        const text = `nothing came of the request for ${this.limits.requestStallMs} ms`;
         stream.giveUp(new GrpcStatusError(status.DEADLINE_EXCEEDED, text));
-      }
+      } else if (stream.queuedBytes > 0) this.lookAtReader(stream, nowMs);
     }
     this.lookAtAge(nowMs);
   }
 
+  /** An answer that is not taken is given up, sooner when nothing else would end it. */
+  private lookAtReader(stream: AnyStream, nowMs: number): void {
+    const { answerStallMs, readerStallMs } = this.limits;
+    const limitMs = stream.end === undefined ? readerStallMs : answerStallMs;
+    if (stream.stuckMs(nowMs) < limitMs) return;
+    this.resetStream(stream.id, ErrorCode.Cancel, 'nobody takes the answer');
+  }
+
   private isLate(nowMs: number): boolean {
-    if (!this.isMidway) {
-      this.midwaySinceMs = undefined;
+    const { midway } = this;
+    if (midway === undefined || midway !== this.lastMidway) {
+      this.lastMidway = midway;
+      this.midwaySinceMs = nowMs;
       return false;
     }
-    this.midwaySinceMs ??= nowMs;
-    const limitMs = this.isReady ? REQUEST_STALL_MS : HANDSHAKE_TIMEOUT_MS;
-    return nowMs - this.midwaySinceMs >= limitMs;
+    const { requestStallMs, handshakeTimeoutMs } = this.limits;
+    return nowMs - this.midwaySinceMs >= (this.isReady ? requestStallMs : handshakeTimeoutMs);
   }
 
   private lookAtAge(nowMs: number): void {
@@ -382,5 +399,11 @@ export class ServerConnection extends Http2Connection<ServerStream> {
 }
 
 const NO_BYTES = Buffer.alloc(0);
+const HTTP_TEXT = Buffer.from('Calls of gRPC are POST requests of type application/grpc.\n');
+
+function httpText(code: number): Buffer {
+  return Buffer.concat([Buffer.from(`${code}: `), HTTP_TEXT]);
+}
+
 /** How long the answer to the ping of a goodbye is waited for. */
 const GOODBYE_PING_MS = 5000;

@@ -5,9 +5,10 @@
  * a view of what was read; everything else goes through a `ServerCall`, which asks for messages one by
  * one. Bytes that nobody has asked for yet are not given back to the client's window.
  */
-import { ErrorCode } from '../http2/constants.js';
+import { ErrorCode, Http2Error } from '../http2/constants.js';
+import { WAITING_MESSAGE_COST_BYTES } from '../http2/limits.js';
 import { Http2Stream } from '../http2/stream.js';
-import { FRAME_HEADER_BYTES, FrameDecoder } from '../server/frames.js';
+import { FRAME_HEADER_BYTES, FrameDecoder, unpinned } from '../server/frames.js';
 import { ServerCall, type CallWire, type MetadataPairs } from '../server/server-call.js';
 import { GrpcStatusError, status, type StatusCode } from '../status.js';
 import { type MessageBytes } from '../transport.js';
@@ -17,14 +18,21 @@ import { type ServerConnection } from './server-connection.js';
 import { UnaryCall, type UnaryWire } from './unary-call.js';
 
 export class ServerStream extends Http2Stream implements CallWire, UnaryWire {
+  readonly lingers = false;
   /** When something last came of a request that is not whole. */
   touchedMs = 0;
   private call: ServerCall | undefined;
   private unary: UnaryCall | undefined;
   private decoder: FrameDecoder | undefined;
+  /** Whole messages that nobody has asked for yet, from `nextFrame` on. */
   private frames: Buffer[] = [];
+  private nextFrame = 0;
   private wanted = false;
+  /** What the client's window has not got back. */
   private inboundBytes = 0;
+  /** Memory of messages that wait, and what the connection was told of it. */
+  private waitingCost = 0;
+  private heldBytes = 0;
   private bodyBytes = 0;
   private headersSent = false;
   /** All of the request has been gathered. */
@@ -147,13 +155,25 @@ export class ServerStream extends Http2Stream implements CallWire, UnaryWire {
     });
     this.touchedMs = connection.roughNowMs;
     this.inboundBytes += to - from;
-    if (!connection.hold(to - from)) {
-      const text = 'too many messages wait on this connection';
-      this.call?.refuse(new GrpcStatusError(status.RESOURCE_EXHAUSTED, text));
-      return;
+    for (const frame of this.decoder.write(bytes.subarray(from, to))) {
+      const isNext = this.wanted && this.nextFrame === this.frames.length;
+      this.frames.push(isNext ? frame : unpinned(frame));
+      this.waitingCost += frame.length + WAITING_MESSAGE_COST_BYTES;
+      this.deliver();
+      if (this.localEnded || this.closed) return;
     }
-    for (const frame of this.decoder.write(bytes.subarray(from, to))) this.frames.push(frame);
     this.deliver();
+    if (this.account()) return;
+    const text = 'too many messages wait on this connection';
+    this.call?.refuse(new GrpcStatusError(status.RESOURCE_EXHAUSTED, text));
+  }
+
+  /** Tells the connection how much memory waits here; false when that is too much. */
+  private account(): boolean {
+    const heldBytes = this.waitingCost + (this.decoder?.heldBytes ?? 0);
+    const more = heldBytes - this.heldBytes;
+    this.heldBytes = heldBytes;
+    return this.connection.hold(more);
   }
 
   private onRequestEnd(): void {
@@ -161,12 +181,8 @@ export class ServerStream extends Http2Stream implements CallWire, UnaryWire {
     if (this.localEnded || this.closed) return;
     this.complete = true;
     if (!this.hasRightLength()) {
-      this.connection.resetStream(
-        this.id,
-        ErrorCode.ProtocolError,
-        'the content-length is not that of the content',
-      );
-      return;
+      const text = 'the content-length is not that of the content';
+      throw new Http2Error(ErrorCode.ProtocolError, text, this.id);
     }
     if (this.decoder?.isMidway === true) {
       const text = 'the request ends in the middle of a message';
@@ -183,14 +199,22 @@ export class ServerStream extends Http2Stream implements CallWire, UnaryWire {
 
   /** Hands over the next frame or the end, if it was asked for and is there. */
   private deliver(): void {
-    while (this.wanted && this.frames.length > 0) {
+    while (this.wanted && this.nextFrame < this.frames.length) {
       this.wanted = false;
-      const frame = this.frames.shift();
-      if (frame) this.call?.onFrame(frame);
+      const frame = this.frames[this.nextFrame++];
+      if (frame === undefined) break;
+      this.waitingCost -= frame.length + WAITING_MESSAGE_COST_BYTES;
+      // Slots that are not in use are given back in portions.
+      if (this.nextFrame * 2 > this.frames.length) {
+        this.frames = this.frames.slice(this.nextFrame);
+        this.nextFrame = 0;
+      }
+      this.call?.onFrame(frame);
     }
+    if (this.frames.length > 0) return;
     // What is left is part of a message that somebody waits for.
-    if (this.frames.length === 0) this.returnInbound();
-    if (!this.wanted || this.frames.length > 0 || !this.complete) return;
+    this.returnInbound();
+    if (!this.wanted || !this.complete) return;
     this.wanted = false;
     if (this.target.isStreaming) setImmediate(this.halfClose);
     else this.call?.onHalfClose();
@@ -208,15 +232,17 @@ export class ServerStream extends Http2Stream implements CallWire, UnaryWire {
     const { inboundBytes } = this;
     if (inboundBytes === 0) return;
     this.inboundBytes = 0;
-    this.connection.release(inboundBytes);
+    this.account();
     this.connection.take(this, inboundBytes);
   }
 
   private dropInbound(): void {
-    this.connection.release(this.inboundBytes);
     this.inboundBytes = 0;
     this.frames = [];
+    this.nextFrame = 0;
+    this.waitingCost = 0;
     this.decoder = undefined;
+    this.account();
   }
 
   private hasRightLength(): boolean {
@@ -251,6 +277,6 @@ export class ServerStream extends Http2Stream implements CallWire, UnaryWire {
 
   /** Everything was sent; what still comes is of no interest. */
   ended(): void {
-    this.dropInbound();
+    if (this.decoder !== undefined) this.dropInbound();
   }
 }

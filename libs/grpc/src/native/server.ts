@@ -14,7 +14,7 @@ import {
   type UnaryObserver,
 } from '../transport.js';
 import { ServerConnection, type ConnectionHost } from './server-connection.js';
-import { connectionLimits } from './server-limits.js';
+import { connectionLimits, type ConnectionLimits } from './server-limits.js';
 
 /** How often connections are looked at for what has to end because of time. */
 const LOOK_MS = 1000;
@@ -22,8 +22,12 @@ const LOOK_MS = 1000;
 const LOOKS_PER_KEEPALIVE = 4;
 const LOOK_MS_MIN = 10;
 
-export function createNativeServer(options: GrpcServerOptions): GrpcServer {
-  return new NativeServer(options);
+/** `limits` overrides bounds that no option sets. */
+export function createNativeServer(
+  options: GrpcServerOptions,
+  limits: Partial<ConnectionLimits> = {},
+): GrpcServer {
+  return new NativeServer(options, limits);
 }
 
 class NativeServer extends ServerBase implements ConnectionHost {
@@ -32,7 +36,10 @@ class NativeServer extends ServerBase implements ConnectionHost {
   private readonly open = new Set<ServerConnection>();
   private looking: NodeJS.Timeout | undefined;
 
-  constructor(private readonly options: GrpcServerOptions) {
+  constructor(
+    private readonly options: GrpcServerOptions,
+    private readonly limits: Partial<ConnectionLimits>,
+  ) {
     super(options);
   }
 
@@ -57,7 +64,7 @@ class NativeServer extends ServerBase implements ConnectionHost {
   }
 
   protected onSocket(socket: Socket): void {
-    const limits = connectionLimits(this.options, Math.random);
+    const limits = { ...connectionLimits(this.options, Math.random), ...this.limits };
     const connection = new ServerConnection(socket, this, limits);
     this.open.add(connection);
     this.looking ??= setInterval(() => this.look(), this.lookMs()).unref();
@@ -80,7 +87,10 @@ class NativeServer extends ServerBase implements ConnectionHost {
   /** Short times in the options are kept too. */
   private lookMs(): number {
     const { keepalive, connectionAgeMaxMs = 0, connectionAgeGraceMs = 0 } = this.options;
+    const { handshakeTimeoutMs, requestStallMs, writeStallMs } = this.limits;
+    const { answerStallMs, readerStallMs } = this.limits;
     const times = [
+      ...[handshakeTimeoutMs, requestStallMs, writeStallMs, answerStallMs, readerStallMs],
       keepalive?.timeMs,
       keepalive?.timeoutMs,
       connectionAgeMaxMs || undefined,

@@ -142,6 +142,9 @@ export class UnaryCall implements CallContext {
   }
 
   private succeed(message: MessageBytes): void {
+    if (!(message instanceof Uint8Array)) {
+      return this.fail(new TypeError('a handler answered something that is not bytes'));
+    }
     this.end = 'ok';
     if (this.timer !== undefined) clearTimeout(this.timer);
     this.wire.answer(this.headers ?? NO_PAIRS, message, this.trailers ?? NO_PAIRS);
