@@ -1,15 +1,16 @@
-// Puts through apply and reads of one table on RocksDB, unsynced as in production.
-//   npx tsc -b libs/mvcc && node libs/mvcc/bench/table-bench.mjs [keys] [valueBytes] [batch]
+// Puts through apply and reads of one table on an engine, unsynced as in production.
+//   npx tsc -b libs/mvcc && node libs/mvcc/bench/table-bench.mjs [keys] [valueBytes] [batch] [rocksdb|lmdb]
 // Prints operations a second, and process CPU per operation (RocksDB's own threads included).
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mvccV1 } from '@flotilla/proto';
-import { openRocksEngine, TableStateMachine } from '../dist/index.js';
+import { openLmdbEngine, openRocksEngine, TableStateMachine } from '../dist/index.js';
 
-const [keys = 200_000, valueBytes = 128, batch = 64] = process.argv.slice(2).map(Number);
+const [keys = 200_000, valueBytes = 128, batch = 64] = process.argv.slice(2, 5).map(Number);
+const open = process.argv[5] === 'lmdb' ? openLmdbEngine : openRocksEngine;
 const directory = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
-const engine = await openRocksEngine({ directory });
+const engine = await open({ directory });
 const table = new TableStateMachine({ engine, tableId: 1 });
 const value = Buffer.alloc(valueBytes, 'v');
 const keyAt = (at) => Buffer.from(`key/${String((at * 7919) % keys).padStart(12, '0')}`);
