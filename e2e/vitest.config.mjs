@@ -4,6 +4,6 @@ import { projectConfig } from '../tools/vitest-base.mjs';
 export default projectConfig({
   include: ['src/**/*.e2e.ts'],
   fileParallelism: false,
-  testTimeout: 180_000,
-  hookTimeout: 120_000,
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
 });

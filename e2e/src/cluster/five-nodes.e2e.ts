@@ -143,12 +143,12 @@ describe('five nodes', () => {
       const moving = (await cluster.placements(1)).some(({ movingFrom }) => movingFrom.length > 0);
       return moving ? -1 : Number(nodes.find((node) => Number(node.id) === id)?.replicas ?? -1);
     };
-    await waitUntil('node 5 is empty', async () => (await replicas(5)) === 0, 90_000);
+    await waitUntil('node 5 is empty', async () => (await replicas(5)) === 0);
     expect(Object.keys((await cluster.client(5).status(false)).tables)).toEqual([]);
     await cluster.client(5).put({ table: name(0), key: 'still', value: 'answers' });
     await cluster.drainNode(1, 5, true);
     expect((await cluster.rebalance(3, true)).length).toBeGreaterThan(5);
     await cluster.rebalance(3, false);
-    await waitUntil('node 5 has its share', async () => (await replicas(5)) >= 11, 90_000);
+    await waitUntil('node 5 has its share', async () => (await replicas(5)) >= 11);
   });
 });

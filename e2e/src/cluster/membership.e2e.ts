@@ -108,7 +108,7 @@ describe('members of a cluster', () => {
     ] as const) {
       const stranger = await NodeProcess.prepare({ raftAddress: own, flags: [...flags, ...more] });
       stranger.launch();
-      await waitUntil(`it is told: ${reason}`, () => stranger.output.includes(reason), 20_000);
+      await waitUntil(`it is told: ${reason}`, () => stranger.output.includes(reason));
       await stranger.dispose();
     }
   });

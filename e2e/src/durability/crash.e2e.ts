@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientError, FlotillaClient } from '@flotilla/client';
 import type { mvccV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitUntil } from '../harness/cluster.js';
 import { NodeProcess } from '../harness/node-process.js';
 
 /** Kills of a node on each engine. */
@@ -107,9 +108,13 @@ describe.each(ENGINES)('kill -9 on %s', (engine, rounds) => {
     for (let round = 0; round < rounds; round++) {
       const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: 2_000 });
       const writers = Array.from({ length: WRITERS }, (_, at) => write(client, record, round, at));
+      const least = record.acknowledged + WRITERS + 1;
+      let isOver = false;
+      const ended = Promise.all(writers).finally(() => (isOver = true));
       await sleep(300 + ((seed * (round + 1)) % 700));
+      await waitUntil('each has written', () => isOver || record.acknowledged >= least);
       await node.kill();
-      await Promise.all(writers);
+      await ended;
       client.close();
       const before = record.revision;
       await node.start();

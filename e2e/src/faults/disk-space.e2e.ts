@@ -13,7 +13,7 @@ const TABLE = 'space';
 const VALUE_BYTES = 2_000_000;
 const WRITERS = 3;
 const WRITES_MAX = 200;
-const END_MS = 15_000;
+const END_MS = 60_000;
 
 const mayMount = canMount();
 if (!mayMount) {

@@ -17,7 +17,7 @@ import { Workload } from '../harness/workload.js';
 const TABLE = 'disk';
 const EXTRA = 'extra';
 const WRITERS = 8;
-const END_MS = 15_000;
+const END_MS = 60_000;
 const seed = Number(process.env['DISK_FAULT_SEED'] ?? Date.now() % 1_000_000);
 
 describe('one node', () => {
@@ -36,7 +36,7 @@ describe('one node', () => {
 
   /** A new one each time: one that met a dead node takes its time to come back. */
   async function withClient<T>(use: (client: FlotillaClient) => Promise<T>): Promise<T> {
-    const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: 2_000 });
+    const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: 15_000 });
     try {
       return await use(client);
     } finally {

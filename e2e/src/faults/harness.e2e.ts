@@ -162,6 +162,6 @@ describe('what the checks see', () => {
 });
 
 async function until(holds: () => boolean): Promise<void> {
-  for (let left = 100; left > 0 && !holds(); left--) await sleep(20);
+  for (let left = 3_000; left > 0 && !holds(); left--) await sleep(20);
   expect(holds()).toBe(true);
 }

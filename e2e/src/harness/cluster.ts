@@ -11,9 +11,9 @@ import { createGrpcJsClient } from '@flotilla/grpc';
 import { clusterV1 } from '@flotilla/proto';
 import { freePort, NodeProcess, temporaryFolder } from './node-process.js';
 
-const WAIT_MS = 60_000;
+const WAIT_MS = 150_000;
 const LOOK_MS = 50;
-const CALL_MS = 10_000;
+const CALL_MS = 30_000;
 
 export interface ClusterOptions {
   readonly flags?: readonly string[];
