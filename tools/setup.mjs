@@ -66,5 +66,5 @@ export function ensureBuilt(projects) {
 /** Everything that can be started: the apps and, through their references, all libraries. */
 export const PROGRAMS = ['apps/kv-node', 'apps/cli'];
 
-/** All that is compiled, tests aside: the linter takes types from what was compiled. */
+/** All that is compiled, tests aside: what compiles again beside others finds it up to date. */
 export const ALL_SOURCES = [...PROGRAMS, 'sim', 'e2e'];
