@@ -2,16 +2,21 @@ import { projectConfig } from '../../tools/vitest-base.mjs';
 
 const base = projectConfig();
 
-/** The conformance tests under `test/` run once for each transport. */
-const conformance = (transport) => ({
+/** Of those under `test/`, what uses the client of this library. */
+const CLIENT_TESTS = ['calls', 'keepalive', 'kinds', 'limits', 'tls'];
+
+/** The conformance tests under `test/` run once for each server, and each client meets each server. */
+const conformance = (name, server, client, include) => ({
   ...base,
   test: {
     ...base.test,
-    name: transport,
-    include: ['test/**/*.spec.ts'],
-    env: { TRANSPORT_UNDER_TEST: transport },
+    name,
+    include,
+    env: { TRANSPORT_UNDER_TEST: server, CLIENT_UNDER_TEST: client },
   },
 });
+const ALL = ['test/**/*.spec.ts'];
+const OF_CLIENTS = CLIENT_TESTS.map((name) => `test/${name}.spec.ts`);
 
 export default {
   ...base,
@@ -20,8 +25,10 @@ export default {
     outputFile: base.test.outputFile,
     projects: [
       { ...base, test: { ...base.test, name: 'units', include: ['src/**/*.spec.ts'] } },
-      conformance('native'),
-      conformance('grpc-js'),
+      conformance('native', 'native', 'native', ALL),
+      conformance('grpc-js', 'grpc-js', 'grpc-js', ALL),
+      conformance('native-client', 'grpc-js', 'native', OF_CLIENTS),
+      conformance('grpc-js-client', 'native', 'grpc-js', OF_CLIENTS),
     ],
   },
 };

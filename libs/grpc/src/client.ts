@@ -8,6 +8,9 @@
 import { type KeepaliveOptions } from './keepalive.js';
 import { type MetadataEntries, type ReceivedMetadata } from './metadata.js';
 
+/** Largest answer that a client takes unless told otherwise. */
+export const CLIENT_RECEIVE_BYTES_MAX_DEFAULT = 64 * 1024 * 1024;
+
 /** How a client proves who it is, and whom it trusts. File names of PEM files. */
 export interface ClientTlsOptions {
   /** Authorities to trust instead of those of the system. */
@@ -17,6 +20,8 @@ export interface ClientTlsOptions {
   /** The name to look for in the server's certificate, where it is not that of the address. */
   readonly serverName?: string;
 }
+
+export type ClientTransport = 'native' | 'grpc-js';
 
 export interface GrpcClientOptions {
   /** For `https://` and `unixs://`. Without it the authorities of the system are trusted. */
@@ -29,6 +34,8 @@ export interface GrpcClientOptions {
   readonly reconnectMinMs?: number;
   /** Longest such pause; it doubles each time. Default 2 min. */
   readonly reconnectMaxMs?: number;
+  /** Which implementation `createGrpcClient` takes. Default `native`. */
+  readonly transport?: ClientTransport;
   /** How it is found out that the other end has gone without a word. Default: not at all. */
   readonly keepalive?: KeepaliveOptions;
 }
@@ -37,8 +44,8 @@ export interface CallOptions {
   /** How long to wait for the whole call. Default: for ever. */
   readonly deadlineMs?: number;
   readonly metadata?: MetadataEntries;
-  /** Packs requests. Default `identity`. */
-  readonly encoding?: 'identity' | 'gzip';
+  /** Packs requests. Default `identity`. The client over grpc-js has the first two alone. */
+  readonly encoding?: 'identity' | 'gzip' | 'snappy' | 'zstd';
   /** Waits for the server to come up instead of failing at once. */
   readonly waitForReady?: boolean;
   /** Cancels the call. */

@@ -4,8 +4,10 @@
 export * from './address.js';
 export * from './bearer-auth.js';
 export * from './client.js';
+export { createGrpcClient } from './create-client.js';
 export { createGrpcJsClient } from './grpc-js/client.js';
 export { createGrpcJsServer } from './grpc-js/server.js';
+export { createNativeClient } from './native/client.js';
 export { createNativeServer } from './native/server.js';
 export { type MessageEncoding } from './encoding/encoding.js';
 export { gzip } from './encoding/gzip.js';

@@ -3,9 +3,9 @@
  */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createGrpcJsClient } from '../src/grpc-js/client.js';
 import { type Message } from './echo-service.js';
 import { echoClient, PATH, startServer, temporaryFolder, unary } from './echo-service.js';
+import { createTestClient } from './transport-under-test.js';
 
 async function everyKind(target: string): Promise<void> {
   const client = echoClient(target);
@@ -61,7 +61,7 @@ describe('the four kinds of call', () => {
 
   it('answer the client of this library', async () => {
     const { url } = await startServer();
-    const client = createGrpcJsClient(url);
+    const client = createTestClient(url);
     const bytes = Buffer.from([0, 1, 2, 3]);
     expect(await client.unary(PATH.unary, bytes)).toEqual(bytes);
     const seen: Buffer[] = [];

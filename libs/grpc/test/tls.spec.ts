@@ -5,12 +5,12 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createGrpcJsClient } from '../src/grpc-js/client.js';
 import { type ClientTlsOptions } from '../src/client.js';
 import { GrpcError } from '../src/errors.js';
 import { GrpcStatusError } from '../src/status.js';
 import { type ServerTlsOptions } from '../src/tls.js';
 import { PATH, startServer, temporaryFolder } from './echo-service.js';
+import { createTestClient } from './transport-under-test.js';
 
 function hasOpenssl(): boolean {
   try {
@@ -77,7 +77,7 @@ function pair(folder: string, name: string): ServerTlsOptions {
 }
 
 async function call(url: string, tls: ClientTlsOptions): Promise<string> {
-  const client = createGrpcJsClient(url, { tls });
+  const client = createTestClient(url, { tls });
   onTestFinished(() => client.close());
   try {
     const answer = await client.unary(PATH.unary, Buffer.from('over tls'), { deadlineMs: 3000 });

@@ -3,7 +3,7 @@ import { createServer, type Http2Server } from 'node:http2';
 import { type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { status } from '../status.js';
-import { createGrpcJsClient } from './client.js';
+import { createGrpcClient } from '../create-client.js';
 
 let server: Http2Server;
 afterEach(() => server.close());
@@ -15,7 +15,7 @@ describe('a call whose connection ends under it', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const client = createGrpcJsClient(`http://127.0.0.1:${port}`);
+    const client = createGrpcClient(`http://127.0.0.1:${port}`);
     try {
       const call = client.unary('/a.B/C', Buffer.alloc(0), { deadlineMs: 5_000 });
       await expect(call).rejects.toMatchObject({ code: status.UNAVAILABLE });

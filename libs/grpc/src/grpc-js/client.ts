@@ -18,6 +18,7 @@ import {
 import { readFileSync } from 'node:fs';
 import { formatAddress, parseAddress, type ListenAddress } from '../address.js';
 import {
+  CLIENT_RECEIVE_BYTES_MAX_DEFAULT,
   type CallOptions,
   type ClientTlsOptions,
   type GrpcClient,
@@ -31,9 +32,6 @@ import { GrpcStatusError, status, toStatusCode } from '../status.js';
 import { ReceivedGrpcJsMetadata } from './metadata.js';
 import { OwnConnections } from './own-connections.js';
 import { writeMessages } from './write-messages.js';
-
-/** Largest answer that a client takes unless told otherwise. */
-export const CLIENT_RECEIVE_BYTES_MAX_DEFAULT = 64 * 1024 * 1024;
 
 /** What all four kinds of call objects can do. */
 interface OpenCall {
@@ -192,8 +190,13 @@ class GrpcJsClient implements GrpcClient {
   }
 
   #client(options: CallOptions): Client {
-    if (options.encoding !== 'gzip') {
+    const { encoding = 'identity' } = options;
+    if (encoding === 'identity') {
       return this.#plain.client;
+    }
+    if (encoding !== 'gzip') {
+      const text = `the client over grpc-js cannot pack messages with ${encoding}`;
+      throw new GrpcStatusError(status.UNIMPLEMENTED, text);
     }
     // grpc-js chooses the encoding by channel, not by call.
     this.#gzip ??= this.#makeChannel({ 'grpc.default_compression_algorithm': GZIP });

@@ -59,6 +59,8 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
   protected goneAfter = STREAM_ID_MAX;
   protected saidGoodbye = false;
   protected isClosed = false;
+  /** Why everything is over, where it did not end in order. */
+  protected failure: Error | undefined;
   private readonly parser = new FrameParser(FRAME_SIZE_DEFAULT, this);
   private readonly headerBlocks = new HeaderBlocks();
   private readonly control: RateLimit;
@@ -69,6 +71,7 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
   private settingsAcked = false;
   private stalledSinceMs: number | undefined;
   private lastBytesOut = -1;
+  private spentAtPing = 0;
 
   constructor(
     protected readonly socket: Socket,
@@ -147,6 +150,16 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
   protected abstract onStreamClosed(stream: S): void;
   /** Bytes before the first frame; gives what follows them, undefined while there is more to come. */
   protected abstract onPreface(chunk: Buffer): Buffer | undefined;
+
+  /** The other end has said what holds on its side, for the first time or anew. */
+  protected onRemoteSettings(): void {
+    // Most have nothing to do then.
+  }
+
+  /** Whether nobody here waits any longer for the end of a stream. */
+  protected hasEnded(stream: S): boolean {
+    return stream.localEnded;
+  }
 
   private onDrain(): void {
     if (this.isClosed) return;
@@ -329,14 +342,21 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
     const change = this.remote.initialWindowSize - windowBefore;
     if (change !== 0) this.queues.shift(this.streams.values(), change);
     this.out.frame(FrameType.Settings, Flag.Ack, 0, undefined);
+    this.onRemoteSettings();
   }
 
   private onPingFrame(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
     if (id !== 0) throw protocolError('PING on a stream');
     checkSize(FrameType.Ping, to - from, PING_BYTES);
     const payload = bytes.subarray(from, to);
-    this.countControl();
-    if ((flags & Flag.Ack) !== 0) return this.onPong(payload);
+    if ((flags & Flag.Ack) !== 0) {
+      this.countControl();
+      return this.onPong(payload);
+    }
+    // Who measures the way pings after each portion of DATA, as Go does: that is no flood.
+    const { spentBytes } = this.queues;
+    if (spentBytes === this.spentAtPing) this.countControl();
+    this.spentAtPing = spentBytes;
     this.out.frame(FrameType.Ping, Flag.Ack, 0, payload);
     this.onPing();
   }
@@ -398,7 +418,7 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
     if (stream.localEnded && stream.remoteEnded) this.forget(stream);
   }
 
-  private forget(stream: S): void {
+  protected forget(stream: S): void {
     if (stream.closed) return;
     stream.closed = true;
     this.streams.delete(stream.id);
@@ -412,7 +432,7 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
     this.out.frameOfNumber(FrameType.RstStream, id, code);
     this.rememberForced(id);
     if (stream === undefined) return;
-    const hadEnded = stream.localEnded;
+    const hadEnded = this.hasEnded(stream);
     this.forget(stream);
     if (!hadEnded) stream.onReset(code, reason);
   }
@@ -487,6 +507,7 @@ export abstract class Http2Connection<S extends Http2Stream> implements FrameSin
   private finish(error: Error | undefined): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.failure = error;
     for (const stream of [...this.streams.values()]) {
       const hadEnded = stream.localEnded && stream.remoteEnded;
       this.forget(stream);

@@ -11,7 +11,7 @@ import { Flag, FRAME_HEAD_BYTES, FrameType } from './constants.js';
 
 const SLAB_BYTES = 64 * 1024;
 /** Payloads of at least this size are not copied. */
-const BY_REFERENCE_BYTES = 8 * 1024;
+export const BY_REFERENCE_BYTES = 8 * 1024;
 /** More than this waiting in the socket, and whoever can wait does. */
 export const SOCKET_BYTES_MAX = 1024 * 1024;
 

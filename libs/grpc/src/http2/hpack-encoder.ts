@@ -60,6 +60,8 @@ export class HpackEncoder {
   begin(): void {
     this.at = 0;
     if (!this.sizeChanged) return;
+    // Nobody is to keep a block that says so.
+    this.version++;
     this.reserve(2 * INTEGER_BYTES_MAX);
     if (this.sizeLeast < this.sizeMax) this.integer(0x20, 5, this.sizeLeast);
     this.integer(0x20, 5, this.sizeMax);

@@ -14,6 +14,8 @@ import { type Http2Stream, type StreamEnd } from './stream.js';
 export class SendQueues<S extends Http2Stream> {
   /** Bytes of all queues. */
   queuedBytes = 0;
+  /** Bytes of DATA sent, ever. */
+  spentBytes = 0;
   private window = WINDOW_DEFAULT;
   /** Streams that have something to send and a window of their own for it, the next in turn first. */
   private readonly ready = new Set<S>();
@@ -39,6 +41,7 @@ export class SendQueues<S extends Http2Stream> {
   /** So many bytes have left in a frame that the caller wrote. */
   spend(stream: S, bytes: number): void {
     this.window -= bytes;
+    this.spentBytes += bytes;
     stream.sendWindow -= bytes;
   }
 
