@@ -3,7 +3,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { createGrpcJsClient } from '@flotilla/grpc';
+import { createGrpcClient } from '@flotilla/grpc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster } from '../harness/cluster.js';
 import { temporaryFolder } from '../harness/node-process.js';
@@ -53,8 +53,8 @@ describe.skipIf(!hasOpenssl)('certificates between nodes', () => {
     const { raftAddress } = cluster.node(1);
     const path = '/flotilla.peer.v1.Peer/AwaitCatalog';
     for (const client of [
-      createGrpcJsClient(`https://${raftAddress}`, { tls: { caFile: `${folder}/ca.crt` } }),
-      createGrpcJsClient(`http://${raftAddress}`),
+      createGrpcClient(`https://${raftAddress}`, { tls: { caFile: `${folder}/ca.crt` } }),
+      createGrpcClient(`http://${raftAddress}`),
     ]) {
       const call = client.unary(path, Buffer.alloc(0), { deadlineMs: 3_000 });
       await expect(call).rejects.toMatchObject({ code: 14 });
@@ -69,7 +69,7 @@ describe.skipIf(!hasOpenssl)('certificates between nodes', () => {
       certFile: `${folder}/node.crt`,
       keyFile: `${folder}/node.key`,
     };
-    const client = createGrpcJsClient(`https://${raftAddress}`, { tls });
+    const client = createGrpcClient(`https://${raftAddress}`, { tls });
     const path = '/flotilla.peer.v1.Peer/AwaitCatalog';
     await expect(client.unary(path, Buffer.alloc(0), { deadlineMs: 3_000 })).rejects.toMatchObject({
       code: 9,

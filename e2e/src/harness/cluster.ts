@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlotillaClient } from '@flotilla/client';
-import { createGrpcJsClient } from '@flotilla/grpc';
+import { createGrpcClient } from '@flotilla/grpc';
 import { clusterV1 } from '@flotilla/proto';
 import { freePort, NodeProcess, temporaryFolder } from './node-process.js';
 
@@ -177,7 +177,7 @@ export class Cluster {
     { request, answer }: Codec<Request, Answer>,
     fields: Partial<Request>,
   ): Promise<Answer> {
-    const client = createGrpcJsClient(this.node(through).apiAddress);
+    const client = createGrpcClient(this.node(through).apiAddress);
     try {
       const bytes = request.encode(request.fromPartial(fields)).finish();
       const path = `/flotilla.cluster.v1.Cluster/${method}`;

@@ -7,7 +7,7 @@
  * Must never ask a node twice at a time, however many calls wait for it.
  */
 import {
-  createGrpcJsClient,
+  createGrpcClient,
   GrpcStatusError,
   status,
   type ClientTlsOptions,
@@ -50,7 +50,7 @@ export class Endpoint {
     readonly address: string,
     tls: ClientTlsOptions | undefined,
   ) {
-    this.client = createGrpcJsClient(address, {
+    this.client = createGrpcClient(address, {
       reconnectMinMs: RECONNECT_MIN_MS,
       reconnectMaxMs: RECONNECT_MAX_MS,
       ...(tls && { tls }),

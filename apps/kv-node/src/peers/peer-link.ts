@@ -9,7 +9,7 @@
  * answered is given up, with everything on it: no attempt ever uses that of the one before.
  */
 import {
-  createGrpcJsClient,
+  createGrpcClient,
   type ClientTlsOptions,
   type GrpcClient,
   type ReceivedMetadata,
@@ -73,7 +73,7 @@ export class PeerLink {
     private readonly events: LinkEvents,
     private readonly counters: LinkCounters,
   ) {
-    this.client = createGrpcJsClient(`${options.tls ? 'https' : 'http'}://${options.address}`, {
+    this.client = createGrpcClient(`${options.tls ? 'https' : 'http'}://${options.address}`, {
       receiveBytesMax: PEER_RECEIVE_BYTES_MAX,
       reconnectMinMs: RECONNECT_MIN_MS,
       reconnectMaxMs: RECONNECT_MAX_MS,

@@ -5,7 +5,7 @@ import { GrpcMethod, Payload } from '@nestjs/microservices';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import {
   addHealthService,
-  createGrpcJsClient,
+  createGrpcClient,
   createGrpcJsServer,
   type GrpcClient,
   type GrpcServer,
@@ -76,7 +76,7 @@ describe('Nest controllers behind the real transport', () => {
     await app.startAllMicroservices();
     metrics.initialize(server.methods());
     const bound = await server.listen('http://127.0.0.1:0');
-    client = createGrpcJsClient(bound.url);
+    client = createGrpcClient(bound.url);
   });
   afterAll(async () => {
     client.close();
