@@ -2,8 +2,8 @@ import { projectConfig } from '../../tools/vitest-base.mjs';
 
 const base = projectConfig();
 
-/** Of those under `test/`, what uses the client of this library. */
-const CLIENT_TESTS = ['calls', 'keepalive', 'kinds', 'limits', 'tls'];
+/** Of those under `test/`, what is mostly about the client, and differs from server to server. */
+const CLIENT_TESTS = ['calls', 'keepalive', 'kinds'];
 
 /** The conformance tests under `test/` run once for each server, and each client meets each server. */
 const conformance = (name, server, client, include) => ({
@@ -19,7 +19,10 @@ const ALL = ['test/*.spec.ts'];
 const OF_CLIENTS = CLIENT_TESTS.map((name) => `test/${name}.spec.ts`);
 
 /** What chooses its servers and clients itself. */
-const UNITS = ['src/**/*.spec.ts', 'test/cross/*.spec.ts', 'test/client/*.spec.ts'];
+const UNITS = [
+  'src/**/*.spec.ts',
+  ...['cross', 'client', 'http2'].map((each) => `test/${each}/*.spec.ts`),
+];
 
 export default {
   ...base,
