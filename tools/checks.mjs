@@ -59,14 +59,16 @@ export function changedTests() {
   return { name: 'test', programs: [[NX, ...args]] };
 }
 
-/** Folders of all projects. */
+/** Folders of all projects with tests. */
 function projects() {
-  const nested = ['apps', 'libs'].flatMap((group) =>
-    readdirSync(join(ROOT, group)).map((name) => join(group, name)),
-  );
-  return [...nested, 'bench', 'e2e', 'sim'].filter((project) =>
-    existsSync(join(ROOT, project, 'vitest.config.mjs')),
-  );
+  const { workspaces } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  return workspaces
+    .flatMap((workspace) => {
+      if (!workspace.endsWith('/*')) return [workspace];
+      const group = workspace.slice(0, -2);
+      return readdirSync(join(ROOT, group)).map((name) => join(group, name));
+    })
+    .filter((project) => existsSync(join(ROOT, project, 'vitest.config.mjs')));
 }
 
 function reportOf(project) {

@@ -50,7 +50,7 @@ describe('five nodes', () => {
   it('any node answers for any table, as a client that knows only that node', async () => {
     for (const id of cluster.ids) {
       const client = new PlainClient(cluster.node(id).apiAddress);
-      for (let at = 0; at < TABLES; at++) {
+      const useTable = async (at: number): Promise<void> => {
         const table = Buffer.from(name(at));
         const key = Buffer.from(`from ${id}`);
         await client.call('KV', 'Put', { table, key, value: Buffer.from(`v${at}`) });
@@ -58,7 +58,8 @@ describe('five nodes', () => {
         expect((local['kvs'] as { value: Buffer }[])[0]?.value.toString()).toBe(`v${at}`);
         const fresh = await client.call('KV', 'Range', { table, key, linearizable: true });
         expect(fresh['count']).toBe('1');
-      }
+      };
+      await Promise.all(Array.from({ length: TABLES }, (_, at) => useTable(at)));
       const table = Buffer.from(name(id));
       const put = { request_put: { key: Buffer.from('txn'), value: Buffer.from('1') } };
       const txn = await client.call('KV', 'Txn', { table, success: [put] });

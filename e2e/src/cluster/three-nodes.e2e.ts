@@ -37,13 +37,13 @@ describe('three nodes', () => {
   it('a leader that is killed loses no acknowledged write, and the others go on', async () => {
     const load = await emptied();
     load.start();
-    await load.more(300);
+    await load.more(100);
     for (let round = 0; round < 3; round++) {
       const leader = await cluster.leaderOf(TABLE);
       await cluster.node(leader).kill();
-      await load.more(200);
+      await load.more(60);
       await cluster.node(leader).start();
-      await load.more(200);
+      await load.more(60);
     }
     await load.stop();
     await expectAllThere(load);
@@ -52,12 +52,12 @@ describe('three nodes', () => {
   it('a rolling restart costs no request more than a retry, and no write', async () => {
     const load = await emptied();
     load.start();
-    await load.more(300);
+    await load.more(100);
     for (const id of cluster.ids) {
       await cluster.node(id).stop();
-      await load.more(100);
+      await load.more(50);
       await cluster.node(id).start();
-      await load.more(300);
+      await load.more(100);
     }
     await load.stop();
     console.log(
@@ -70,7 +70,7 @@ describe('three nodes', () => {
   it('all killed at once come back with everything', async () => {
     const load = await emptied();
     load.start();
-    await load.more(500);
+    await load.more(150);
     await Promise.all(cluster.ids.map((id) => cluster.node(id).kill()));
     await sleep(200);
     await Promise.all(cluster.ids.map((id) => cluster.node(id).start()));
@@ -84,7 +84,7 @@ describe('three nodes', () => {
     const away = (await cluster.leaderOf(TABLE)) === 3 ? 2 : 3;
     await cluster.node(away).kill();
     load.start();
-    await load.more(1_000);
+    await load.more(300);
     await load.stop();
     await cluster.node(away).start();
     const client = cluster.client(away);

@@ -60,7 +60,7 @@ export class Workload {
   }
 
   /** Settles once so many more writes were acknowledged. */
-  async more(count: number, timeoutMs = 60_000): Promise<void> {
+  async more(count: number, timeoutMs = 150_000): Promise<void> {
     const goal = this.acknowledged + count;
     const untilMs = Date.now() + timeoutMs;
     while (this.acknowledged < goal) {
