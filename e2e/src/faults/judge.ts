@@ -21,7 +21,7 @@ const WAITING_MAX = 500;
 const LAST_SEEN_MAX = 100_000;
 /** A key that takes longer is judged when the load is over, so as not to hold it up. */
 const STEPS_MAX_UNDER_LOAD = 300_000;
-const LAST_READ_MS = 90_000;
+const LAST_READ_MS = 300_000;
 const PAUSE_MS = 100;
 /** Client number of the last reads in histories; those of the load begin at 1. */
 const JUDGE_CLIENT = 0;
