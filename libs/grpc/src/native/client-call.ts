@@ -38,6 +38,9 @@ export type CallRequest =
   | { readonly kind: 'frame'; readonly frame: Buffer }
   | { readonly kind: 'pump'; readonly pump: RequestPump };
 
+/** How much earlier a server may count the end of the same deadline: headers carry milliseconds. */
+const DEADLINE_SKEW_MS = 2;
+
 export class ClientCall implements StreamUser, Expiring {
   bucket: number | undefined;
   private stream: ClientStream | undefined;
@@ -132,8 +135,10 @@ export class ClientCall implements StreamUser, Expiring {
   onEnd(error: GrpcStatusError | undefined, trailers: ReceivedMetadata | undefined): void {
     if (this.isEnded) return;
     if (trailers !== undefined) this.tell(this.options.onTrailers, trailers);
-    // A server that counts too may be the first to cut.
-    if (error?.code === status.CANCELLED && performance.now() >= this.deadlineAtMs) this.expire();
+    // A server that counts too may be the first to cut, or to say so: the time is over here as well.
+    const isEndOfTime =
+      error?.code === status.CANCELLED || error?.code === status.DEADLINE_EXCEEDED;
+    if (isEndOfTime && performance.now() >= this.deadlineAtMs - DEADLINE_SKEW_MS) this.expire();
     else this.finish(error, false);
   }
 
