@@ -6,6 +6,19 @@ import { ROOT } from './setup.mjs';
 const installed = (path) => join(ROOT, 'node_modules', path);
 const NX = installed('nx/dist/bin/nx.js');
 const VITEST = installed('vitest/vitest.mjs');
+/** Folders and files of the end-to-end tests that start no cluster. */
+const ONE_NODE = [
+  'src/conformance',
+  'src/durability',
+  'src/import',
+  'src/smoke',
+  'src/workspace',
+  'src/faults/disk.e2e.ts',
+  'src/faults/disk-space.e2e.ts',
+  'src/faults/harness.e2e.ts',
+];
+const REPORT = 'test-results/vitest.json';
+const ONE_NODE_REPORT = 'test-results/vitest-one-node.json';
 /** What the boundary rule says when it checks nothing at all. */
 const RULE_SKIPPED = 'No cached ProjectGraph is available';
 /** Those that take longest begin first, so that none of them is left alone at the end. */
@@ -48,9 +61,16 @@ export function tests() {
     .map((project) => ({ name: `test ${project}`, cwd: project, programs: [[VITEST, 'run']] }));
 }
 
-/** Real processes by the dozen: nothing else beside them. */
-export function endToEndTests() {
-  return { name: 'e2e', cwd: 'e2e', programs: [[VITEST, 'run']] };
+/** End-to-end tests with one node at most; they get along with something else beside them. */
+export function oneNodeTests() {
+  const report = `--outputFile.json=${ONE_NODE_REPORT}`;
+  return { name: 'e2e one node', cwd: 'e2e', programs: [[VITEST, 'run', report, ...ONE_NODE]] };
+}
+
+/** All other end-to-end tests: several processes each, and nothing else beside them. */
+export function clusterTests() {
+  const others = ONE_NODE.map((path) => `--exclude=${path.endsWith('.ts') ? path : `${path}/**`}`);
+  return { name: 'e2e clusters', cwd: 'e2e', programs: [[VITEST, 'run', ...others]] };
 }
 
 /** Runs the tests of the projects that changed since they last passed. */
@@ -71,23 +91,24 @@ function projects() {
     .filter((project) => existsSync(join(ROOT, project, 'vitest.config.mjs')));
 }
 
-function reportOf(project) {
-  return join(ROOT, project, 'test-results/vitest.json');
+/** Where the results of all tests are expected. */
+function reports() {
+  return [...projects().map((project) => join(project, REPORT)), join('e2e', ONE_NODE_REPORT)];
 }
 
 export function forgetReports() {
-  for (const project of projects()) rmSync(reportOf(project), { force: true });
+  for (const report of reports()) rmSync(join(ROOT, report), { force: true });
 }
 
-/** Adds up the reports of all projects and prints one line; a project without one is a failure. */
+/** Adds up all reports and prints one line; one that is missing is a failure. */
 export function summary() {
   const sum = { passed: 0, failed: 0, skipped: 0 };
-  for (const project of projects()) {
-    if (!existsSync(reportOf(project))) {
-      console.error(`${project}: there is no test report`);
+  for (const path of reports()) {
+    if (!existsSync(join(ROOT, path))) {
+      console.error(`there is no test report ${path}`);
       process.exit(1);
     }
-    const report = JSON.parse(readFileSync(reportOf(project), 'utf8'));
+    const report = JSON.parse(readFileSync(join(ROOT, path), 'utf8'));
     sum.passed += report.numPassedTests;
     sum.failed += report.numFailedTests;
     sum.skipped += report.numPendingTests + (report.numTodoTests ?? 0);

@@ -1,9 +1,10 @@
 // `npm test`: sets up, then checks format, types and lint, and runs all tests.
 import {
-  endToEndTests,
+  clusterTests,
   forgetReports,
   format,
   lint,
+  oneNodeTests,
   summary,
   tests,
   typecheck,
@@ -14,7 +15,7 @@ import { printTimes, runSteps, timed } from './steps.mjs';
 timed('install', ensureInstalled);
 forgetReports();
 timed('build', () => ensureBuilt(ALL_SOURCES));
-await runSteps([lint(), format(), ...tests(), typecheck()], 2);
-await runSteps([endToEndTests()], 1);
+await runSteps([oneNodeTests(), lint(), ...tests(), format(), typecheck()], 2);
+await runSteps([clusterTests()], 1);
 printTimes();
 summary();
