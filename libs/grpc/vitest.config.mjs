@@ -2,10 +2,10 @@ import { projectConfig } from '../../tools/vitest-base.mjs';
 
 const base = projectConfig();
 
-/** Of those under `test/`, what is mostly about the client, and differs from server to server. */
-const CLIENT_TESTS = ['calls', 'keepalive', 'kinds'];
-
-/** The conformance tests under `test/` run once for each server, and each client meets each server. */
+/**
+ * The conformance tests under `test/` run once for each transport, client and server alike; pairs of two
+ * makes are held against each other at random (`test/cross`).
+ */
 const conformance = (name, server, client, include) => ({
   ...base,
   test: {
@@ -16,7 +16,6 @@ const conformance = (name, server, client, include) => ({
   },
 });
 const ALL = ['test/*.spec.ts'];
-const OF_CLIENTS = CLIENT_TESTS.map((name) => `test/${name}.spec.ts`);
 
 /** What chooses its servers and clients itself. */
 const UNITS = [
@@ -33,8 +32,6 @@ export default {
       { ...base, test: { ...base.test, name: 'units', include: UNITS } },
       conformance('native', 'native', 'native', ALL),
       conformance('grpc-js', 'grpc-js', 'grpc-js', ALL),
-      conformance('native-client', 'grpc-js', 'native', OF_CLIENTS),
-      conformance('grpc-js-client', 'native', 'grpc-js', OF_CLIENTS),
     ],
   },
 };
