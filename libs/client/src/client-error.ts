@@ -6,7 +6,7 @@
  * Must never take a server's words for the client's own: a text that speaks of a lost connection may
  * tell of one behind the server, long after the write was done.
  */
-import { GrpcStatusError, status, type StatusName } from '@flotilla/grpc';
+import { GrpcError, GrpcStatusError, status, type StatusName } from '@flotilla/grpc';
 
 const NAMES = new Map<number, StatusName>(
   (Object.keys(status) as StatusName[]).map((name) => [status[name], name]),
@@ -45,6 +45,9 @@ export function toClientError(error: unknown, wasHeard = false): ClientError {
     const name = NAMES.get(error.code) ?? 'UNKNOWN';
     const notExecuted = saysNotExecuted(error) || (!wasHeard && wasNeverSent(error));
     return new ClientError(name, error.message, { cause: error }, notExecuted);
+  }
+  if (error instanceof GrpcError && error.code === 'CLOSED') {
+    return new ClientError('CANCELLED', 'the client is closed', { cause: error }, true);
   }
   const message = error instanceof Error ? error.message : String(error);
   return new ClientError('UNKNOWN', message, { cause: error });

@@ -115,4 +115,13 @@ describe('the client', () => {
     expect(performance.now() - startedMs).toBeLessThan(20_000);
     alone.close();
   });
+
+  it('a call of a closed client says so, and that nothing was done', async () => {
+    const ended = new FlotillaClient({ endpoints: [url] });
+    await ended.put({ table: 't', key: 'k', value: 'v' });
+    ended.close();
+    const call = ended.put({ table: 't', key: 'k', value: 'v' });
+    await expect(call).rejects.toMatchObject({ code: 'CANCELLED', notExecuted: true });
+    expect(puts).toHaveLength(1);
+  });
 });
