@@ -8,19 +8,16 @@
  * through `deliver` once it is durable.
  */
 import {
-  EntryType,
   LOCAL_APPEND_THREAD,
   LOCAL_APPLY_THREAD,
   MessageType,
   NONE,
   RaftError,
   StorageError,
-  confChangeFromEntry,
   ConfChangeType,
   type ConfChange,
   type ConfChangeV2,
   type ConfState,
-  type Entry,
   type LogIndex,
   type Message,
   type NodeId,
@@ -37,64 +34,18 @@ import {
   type MemberProgress,
 } from './group-status.js';
 import { FormerMembers } from './former-members.js';
+import { Applier } from './applier.js';
 import { Haste, hasteTicks } from './haste.js';
 import { mayFollowToSleep, whomToTell } from './hibernation.js';
+import type { GroupSignals, GroupSink, HostedGroup } from './hosted-group.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import type { HostOptions } from './options.js';
-import type {
-  CommittedEntry,
-  GroupId,
-  HostObserver,
-  ProposalOutcome,
-  StateMachine,
-} from './ports.js';
+import type { GroupId, ProposalOutcome, StateMachine } from './ports.js';
 import { Proposals, type AddedProposal, type ProposalWaiter } from './proposals.js';
+import { ReadRounds } from './read-rounds.js';
 import { Reads } from './reads.js';
 import { SnapshotSends } from './snapshot-sends.js';
 import { Waits } from './waits.js';
-
-/** Where a group's output goes during one turn. */
-export interface GroupSink {
-  /** Work for the log; its responses come back through `deliver` once it is durable. */
-  append(group: HostedGroup, message: Message): void;
-  send(group: GroupId, message: Message): void;
-  /** A membership change was applied: the configuration belongs into the log. */
-  confChanged(group: GroupId, index: LogIndex, confState: ConfState): void;
-}
-
-/** What a group asks of its host between turns. */
-export interface GroupSignals {
-  /** There is something to collect. */
-  wake(group: HostedGroup): void;
-  /** The group wants ticks, or does without them. */
-  clock(group: HostedGroup, runs: boolean): void;
-  quiesce(to: NodeId, group: GroupId, term: Term, index: LogIndex): void;
-  isAlive(node: NodeId): boolean;
-  observer(): HostObserver | undefined;
-}
-
-/** What the host knows of a group without knowing what its results are. */
-export interface HostedGroup {
-  readonly id: GroupId;
-  readonly log: GroupLog;
-  readonly appliedIndex: LogIndex;
-  readonly hasApplyWork: boolean;
-  confState(): ConfState;
-  tick(nowMs: number): void;
-  collect(sink: GroupSink): void;
-  applyNext(sink: GroupSink): number;
-  deliver(message: Message): void;
-  lacks(metadata: SnapshotMetadata): boolean;
-  installSnapshot(metadata: SnapshotMetadata): boolean;
-  takeOver(metadata: SnapshotMetadata): void;
-  quiesce(from: NodeId, term: Term, index: LogIndex): void;
-  nodeLost(node: NodeId): void;
-  nodeFound(node: NodeId): void;
-  unreachable(node: NodeId): void;
-  snapshotProgressed(to: NodeId): void;
-  snapshotEnded(to: NodeId, outcome: 'finish' | 'failure'): void;
-  close(code: HostErrorCode, message: string): void;
-}
 
 const EMPTY = new Uint8Array(0);
 const NOT_READY = 'request dropped as the shard is not ready';
@@ -102,14 +53,14 @@ const SNAPSHOT_MESSAGE = newMessage(MessageType.Snap, NONE);
 
 export class Group<Result> implements HostedGroup {
   private readonly proposals: Proposals<Result>;
+  private readonly applier: Applier<Result>;
   private readonly reads: Reads;
+  private readonly rounds: ReadRounds;
   private readonly leaderWaits: Waits;
   private readonly appliedWaits: Waits;
   private readonly snapshots: SnapshotSends;
   private readonly haste = new Haste();
   private readonly former = new FormerMembers();
-  private applyQueue: Message[] = [];
-  private ticksSinceRound = 0;
   private idleTicks = 0;
   private asleep = false;
   private campaignsAtOnce = true;
@@ -125,7 +76,11 @@ export class Group<Result> implements HostedGroup {
     nonce: number,
   ) {
     this.proposals = new Proposals(options.proposalsMax);
+    this.applier = new Applier(id, node, log, machine, this.proposals, this.former, () =>
+      signals.observer(),
+    );
     this.reads = new Reads(options.readsMax, nonce);
+    this.rounds = new ReadRounds(node, this.reads, options.readRetryTicks);
     this.leaderWaits = new Waits(options.waitersMax);
     this.appliedWaits = new Waits(options.waitersMax);
     this.snapshots = new SnapshotSends(options.snapshotIdleTicks);
@@ -137,7 +92,7 @@ export class Group<Result> implements HostedGroup {
   }
 
   get hasApplyWork(): boolean {
-    return this.applyQueue.length > 0;
+    return this.applier.hasWork;
   }
 
   get isLeader(): boolean {
@@ -159,7 +114,7 @@ export class Group<Result> implements HostedGroup {
    */
   get isCurrent(): boolean {
     if (this.closed !== undefined || !this.isLeader || !this.isOnlyVoter) return false;
-    return this.machine.appliedIndex >= this.node.raft.log.committed && this.mayAskReads();
+    return this.machine.appliedIndex >= this.node.raft.log.committed && this.rounds.mayAsk;
   }
 
   /** Whether the group has stopped its clock. */
@@ -298,7 +253,7 @@ export class Group<Result> implements HostedGroup {
     this.reads.expire(nowMs);
     this.leaderWaits.expire(nowMs, HostErrorCode.NotReady, NOT_READY);
     this.appliedWaits.expire(nowMs, HostErrorCode.Timeout, 'timeout');
-    this.retryReads();
+    if (this.rounds.tick()) this.signals.wake(this);
     for (const to of this.snapshots.tick()) this.node.reportSnapshot(to, 'failure');
     if (this.haste.tick()) this.hurry();
     if (++this.idleTicks >= this.options.hibernateTicks && this.fallsAsleep()) return;
@@ -309,7 +264,7 @@ export class Group<Result> implements HostedGroup {
   /** Hands everything the core wants done to the sink; apply work is kept for `applyNext`. */
   collect(sink: GroupSink): void {
     this.proposeAdded();
-    this.startReads();
+    this.rounds.start();
     while (this.node.hasReady()) {
       const ready = this.node.ready();
       for (const read of ready.readStates) this.reads.confirmed(read.requestContext, read.index);
@@ -324,15 +279,13 @@ export class Group<Result> implements HostedGroup {
 
   /** Applies one portion of committed entries, tells those who waited, returns how many. */
   applyNext(sink: GroupSink): number {
-    const message = this.applyQueue.shift();
-    if (!message) return 0;
-    this.applyEntries(this.notInState(message.entries), sink);
-    for (const response of message.responses) this.node.step(response);
+    if (!this.applier.hasWork) return 0;
+    const count = this.applier.applyNext(sink);
     this.reads.applied(this.machine.appliedIndex);
     this.appliedWaits.reached(this.machine.appliedIndex);
     this.campaignIfAlone();
     if (this.node.hasReady()) this.signals.wake(this);
-    return message.entries.length;
+    return count;
   }
 
   /** A message from a peer, or the answer of the local log. */
@@ -424,7 +377,7 @@ export class Group<Result> implements HostedGroup {
   close(code: HostErrorCode, message: string): void {
     if (this.closed) return;
     this.closed = { code, message };
-    this.applyQueue = [];
+    this.applier.clear();
     this.proposals.failAll(code, message);
     this.reads.failAll(code, message);
     this.leaderWaits.failAll(code, message);
@@ -526,14 +479,6 @@ export class Group<Result> implements HostedGroup {
     }
   }
 
-  /** A snapshot may have brought entries that were on their way to be applied. */
-  private notInState(entries: readonly Entry[]): readonly Entry[] {
-    const { appliedIndex } = this.machine;
-    const first = entries[0];
-    if (first === undefined || first.index > appliedIndex) return entries;
-    return entries.filter(({ index }) => index > appliedIndex);
-  }
-
   private get isOnlyVoter(): boolean {
     const { tracker, id } = this.node.raft;
     return tracker.isSingleton() && tracker.config.voters[0].has(id);
@@ -553,41 +498,11 @@ export class Group<Result> implements HostedGroup {
 
   private route(message: Message, sink: GroupSink): void {
     if (message.to === LOCAL_APPEND_THREAD) sink.append(this, message);
-    else if (message.to === LOCAL_APPLY_THREAD) this.applyQueue.push(message);
+    else if (message.to === LOCAL_APPLY_THREAD) this.applier.add(message);
     else {
       if (message.type === MessageType.Snap) this.snapshots.announced(message.to);
       sink.send(this.id, message);
     }
-  }
-
-  private applyEntries(entries: readonly Entry[], sink: GroupSink): void {
-    const results = this.machine.apply(entries.map(asCommitted));
-    this.signals.observer()?.applied(this.id, entries, results);
-    for (let at = 0; at < entries.length; at++) {
-      const entry = entries[at];
-      const result = results[at];
-      if (entry === undefined || result === undefined) {
-        throw new Error(
-          `group ${this.id}: ${results.length} results for ${entries.length} entries`,
-        );
-      }
-      // After a restart the stored configuration may be ahead of the state: it has these already.
-      if (entry.type !== EntryType.Normal && entry.index > this.log.confStateIndex()) {
-        const confState = this.changeMembers(entry);
-        sink.confChanged(this.id, entry.index, confState);
-      }
-      this.proposals.applied(entry.index, entry.term, result);
-    }
-  }
-
-  private changeMembers(entry: Entry): ConfState {
-    const { raft } = this.node;
-    const before = [...raft.tracker.progress.keys()];
-    const confState = this.node.applyConfChange(confChangeFromEntry(entry));
-    if (this.isLeader) {
-      this.former.changed(raft.term, before, new Set(raft.tracker.progress.keys()));
-    }
-    return confState;
   }
 
   private refusesReturn(change: ConfChange | ConfChangeV2): HostError | undefined {
@@ -609,35 +524,6 @@ export class Group<Result> implements HostedGroup {
       message.type === MessageType.Heartbeat && message.commit > this.node.raft.log.lastIndex();
     return isOld ? { ...message, commit: 0 } : message;
   }
-
-  private startReads(): void {
-    if (!this.reads.wantsRound || !this.mayAskReads()) return;
-    this.ticksSinceRound = 0;
-    this.node.readIndex(this.reads.startRound());
-  }
-
-  /**
-   * A new leader does not know yet how much of its log is committed: until it has committed an entry
-   * of its own term, an answer could miss what was acknowledged before it was elected. The core looks
-   * after that where it asks a quorum, but not for an only voter.
-   */
-  private mayAskReads(): boolean {
-    const { raft } = this.node;
-    if (!this.isLeader) return raft.lead !== NONE;
-    return raft.log.termOrZero(raft.log.committed) === raft.term;
-  }
-
-  private retryReads(): void {
-    if (this.reads.wantsRound) this.signals.wake(this);
-    if (!this.reads.isConfirming || ++this.ticksSinceRound < this.options.readRetryTicks) return;
-    this.ticksSinceRound = 0;
-    if (this.mayAskReads()) this.node.readIndex(this.reads.retryRound());
-    this.signals.wake(this);
-  }
-}
-
-function asCommitted(entry: Entry): CommittedEntry {
-  return { index: entry.index, data: entry.type === EntryType.Normal ? entry.data : EMPTY };
 }
 
 /** Heartbeats and their answers, unless they carry a read. */

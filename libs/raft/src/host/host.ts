@@ -21,7 +21,8 @@ import {
   type Term,
 } from '../core/index.js';
 import { LogStoreError, type LogBatch, type LogStore } from '../log-store/index.js';
-import { Group, type GroupSignals, type GroupSink, type HostedGroup } from './group.js';
+import { Group } from './group.js';
+import type { GroupSignals, GroupSink, HostedGroup } from './hosted-group.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import { DEFAULT_HOST_OPTIONS, type HostOptions } from './options.js';
 import type {

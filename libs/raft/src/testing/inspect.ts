@@ -3,7 +3,7 @@
  */
 import type { Raft } from '../core/raft.js';
 import type { Host } from '../host/host.js';
-import type { HostedGroup } from '../host/group.js';
+import type { HostedGroup } from '../host/hosted-group.js';
 
 /** The groups that run on a host now. */
 export function groupsOf(host: Host): Iterable<HostedGroup> {
