@@ -2,50 +2,58 @@
  * One engine batch in the making: the state of a table with the changes of the entries so far.
  *
  * In: puts and deletes at a revision, and reads that must see them. Out: rows of an engine batch that
- * ends with the meta row. Changes are gathered per revision and written as their net effect, so a
- * key changed several times in one Txn leaves one version. Which rows come out must depend on the
- * commands alone, never on how entries are split over batches.
+ * ends with the meta row. Changes are gathered per revision and kept as their net effect, so a
+ * key changed several times in one Txn leaves one version; of a key changed at several revisions, the
+ * live row is written once. What the rows say must depend on the commands alone, never on how
+ * entries are split over batches; only how many changes lie in one row does.
  *
  *     begin(revision) -> put/delete ... -> endRevision() -> begin(next) ... -> write()
  */
 import { ABSENT, type TableVersions } from '../cache/version-cache.js';
 import { type Engine, type EngineBatch } from '../engine/engine.js';
+import { ChangeRowWriter } from './change-row.js';
 import { isInRange, type Keyspace } from './keyspace.js';
-import {
-  decodeVersion,
-  encodeKeyChanges,
-  encodeMeta,
-  encodeSuperseded,
-  encodeVersion,
-  INDEX_ROW_BYTES_MAX,
-  type KeyChange,
-  keyChangeSize,
-  type Meta,
-  Version,
-} from './row-codec.js';
+import { encodeMeta, type Meta } from './meta-row.js';
+import { decodeVersion, owned, Version, VersionEncoder } from './row-codec.js';
 import { type CursorOptions, LatestReader, type RowCursor, type RowReader } from './row-reader.js';
 
-/** A key this batch has read or changed. */
-interface Cell {
-  key: Buffer;
-  /** The newest version, undefined when the key does not exist. */
-  row: Version | undefined;
-  /** What `row` was before the revision that is open. */
-  base: Version | undefined;
-  /** Serial of the revision scope that touched the cell last. */
-  scope: number;
-  /** Differs from what the engine holds. */
-  isChanged: boolean;
-}
-
 const NO_SCOPE = -1;
+
+/** A key this batch has read or changed. */
+class Cell {
+  /** What `row` was before the revision that is open. */
+  base: Version | undefined = undefined;
+  /** Serial of the revision scope that touched the cell last. */
+  scope = NO_SCOPE;
+  /** Was changed in this batch. */
+  isChanged = false;
+  /** What the engine holds, if anything. */
+  isStored: boolean;
+
+  constructor(
+    readonly key: Buffer,
+    /** The newest version, undefined when the key does not exist. */
+    public row: Version | undefined,
+    /** Its row's key in the engine, once known. */
+    public liveKey: Buffer | undefined,
+  ) {
+    this.isStored = row !== undefined;
+  }
+}
 
 export class ApplyBatch implements RowReader {
   /** The state as of the changes so far; the caller takes it over after `write`. */
   readonly meta: Meta;
   private readonly latest: LatestReader;
   private readonly cells = new Map<string, Cell>();
+  private readonly changed: Cell[] = [];
   private readonly rows: EngineBatch;
+  private readonly history: ChangeRowWriter;
+  private readonly encoder = new VersionEncoder();
+  /** Keys that are expected to change next, in this order, and their cells. */
+  private expectedKeys: readonly Buffer[] = [];
+  private expectedCells: Cell[] = [];
+  private expectedAt = 0;
   private touched: Cell[] = [];
   private scope = 0;
   /** Revision that is open; undefined between revisions. */
@@ -57,30 +65,51 @@ export class ApplyBatch implements RowReader {
     meta: Meta,
     /** Versions kept in memory; told of every change once it is written. */
     private readonly versions?: TableVersions,
+    /** Bytes of the entries that will be applied: versions they supersede are of about that size. */
+    bytesHint = 0,
   ) {
     this.meta = { ...meta };
     this.latest = new LatestReader(engine, keyspace, versions);
     this.rows = engine.batch();
+    this.history = new ChangeRowWriter((place, row) => {
+      this.rows.put(keyspace.changeKey(place), row);
+    }, bytesHint);
   }
 
-  /** Finds the given keys, with one call for all that the engine is needed for. */
+  /**
+   * Finds the given keys, with one call for all that the engine is needed for. They are found at once
+   * if they change in this order, given as the same objects.
+   */
   prefetch(keys: readonly Buffer[]): void {
     const missing: Cell[] = [];
     const missingKeys: Buffer[] = [];
+    const cells: Cell[] = [];
     for (const key of keys) {
       const name = cellName(key);
-      if (this.cells.has(name)) continue;
-      const kept = this.versions?.get(key);
-      const cell = this.addCell(name, key, kept === ABSENT ? undefined : kept);
-      if (kept !== undefined) continue;
-      missing.push(cell);
-      missingKeys.push(this.keyspace.liveKey(key));
+      let cell = this.cells.get(name);
+      if (cell === undefined) {
+        const kept = this.versions?.get(key);
+        cell = this.addCell(name, key, kept === ABSENT ? undefined : kept);
+        if (kept === undefined) {
+          const liveKey = this.keyspace.liveKey(key);
+          cell.liveKey = liveKey;
+          missing.push(cell);
+          missingKeys.push(liveKey);
+        }
+      }
+      cells.push(cell);
     }
+    this.expectedKeys = keys;
+    this.expectedCells = cells;
+    this.expectedAt = 0;
     if (missing.length === 0) return;
     const found = this.engine.getMany(missingKeys);
     for (let at = 0; at < missing.length; at++) {
-      const [cell, encoded] = [missing[at], found[at]];
-      if (cell !== undefined && encoded !== undefined) cell.row = decodeVersion(encoded);
+      const cell = missing[at];
+      const encoded = found[at];
+      if (cell === undefined || encoded === undefined) continue;
+      cell.row = decodeVersion(encoded);
+      cell.isStored = true;
     }
   }
 
@@ -92,22 +121,20 @@ export class ApplyBatch implements RowReader {
 
   get(key: Uint8Array): Version | undefined {
     const cell = this.cells.get(cellName(key));
-    return cell === undefined ? this.latest.get(key) : cell.row;
+    if (cell === undefined) return this.latest.get(key);
+    return cell.row && owned(cell.row);
   }
 
   open(options: CursorOptions): RowCursor {
-    const changed: Cell[] = [];
-    for (const cell of this.cells.values()) {
-      if (cell.isChanged && isInRange(cell.key, options.range)) changed.push(cell);
-    }
+    const changed = this.changed.filter((cell) => isInRange(cell.key, options.range));
     const stored = this.latest.open(options);
     if (changed.length === 0) return stored;
     changed.sort((one, other) => Buffer.compare(one.key, other.key));
     // Cells change later on; the cursor shows this moment.
-    const snapshot = changed.map(({ key, row }) => ({
-      key,
-      row: row !== undefined && options.keysOnly ? Version.ofKey(key) : row,
-    }));
+    const snapshot = changed.map(({ key, row }) => {
+      if (row === undefined) return { key, row };
+      return { key, row: options.keysOnly ? Version.ofKey(owned(row).key) : owned(row) };
+    });
     return overlaid(stored, snapshot);
   }
 
@@ -132,10 +159,11 @@ export class ApplyBatch implements RowReader {
     this.meta.compactedRevision = 0;
   }
 
-  /** Returns the version that was replaced. */
+  /** Returns the version that was replaced; it may still lie in the entry that put it. */
   put(key: Buffer, value: Buffer): Version | undefined {
     const revision = this.requireRevision();
-    const cell = this.touch(key);
+    const cell = this.cellOf(key);
+    this.touch(cell);
     const previous = cell.row;
     cell.row = new Version(
       cell.key,
@@ -149,42 +177,33 @@ export class ApplyBatch implements RowReader {
     return previous;
   }
 
-  /** Returns the version that was deleted. */
+  /** Returns the version that was deleted; it may still lie in the entry that put it. */
   delete(key: Buffer): Version | undefined {
     this.requireRevision();
-    const existing = this.cellOf(key).row;
-    if (existing !== undefined) this.touch(key).row = undefined;
+    const cell = this.cellOf(key);
+    const existing = cell.row;
+    if (existing === undefined) return undefined;
+    this.touch(cell);
+    cell.row = undefined;
     return existing;
   }
 
-  /** Writes the net effect of the open revision into the batch. */
+  /** Takes the net effect of the open revision. */
   endRevision(): void {
-    const { revision } = this;
+    const { revision, touched } = this;
     if (revision === undefined) return;
-    let changes: KeyChange[] = [];
-    let changesBytes = 0;
-    let chunk = 0;
-    for (const cell of this.touched) {
-      const change = this.settle(cell, revision);
-      if (change === undefined) continue;
-      const size = keyChangeSize(change);
-      if (changes.length > 0 && changesBytes + size > INDEX_ROW_BYTES_MAX) {
-        this.writeIndexRow(revision, chunk, changes);
-        changes = [];
-        changesBytes = 0;
-        chunk += 1;
-      }
-      changes.push(change);
-      changesBytes += size;
-    }
-    if (changes.length > 0) this.writeIndexRow(revision, chunk, changes);
-    this.touched = [];
     this.revision = undefined;
+    if (touched.length === 0) return;
+    if (touched.length > 1) touched.sort(byKey);
+    for (const cell of touched) this.settle(cell, revision);
+    this.touched = [];
   }
 
   /** Makes all changes visible, with the state they lead to. */
   write(): void {
     this.endRevision();
+    for (const cell of this.changed) this.writeLive(cell);
+    this.history.flush();
     this.rows.put(this.keyspace.metaKey, encodeMeta(this.meta));
     try {
       this.rows.write();
@@ -203,60 +222,66 @@ export class ApplyBatch implements RowReader {
 
   /** What was put may be read soon; what was deleted is only forgotten. */
   private keep(versions: TableVersions): void {
-    for (const { key, row, isChanged } of this.cells.values()) {
-      if (!isChanged) continue;
+    for (const { key, row } of this.changed) {
       if (row === undefined) versions.drop(key);
       else versions.set(key, row);
     }
   }
 
-  private settle(cell: Cell, revision: number): KeyChange | undefined {
+  private settle(cell: Cell, revision: number): void {
     const { base, row, key } = cell;
-    if (base === undefined && row === undefined) return undefined;
+    if (base === undefined && row === undefined) return;
     const { meta } = this;
-    let supersededRevision: number | undefined;
     if (base !== undefined) {
-      supersededRevision = base.epoch < meta.epoch ? 0 : base.modRevision;
-      const historyKey = this.keyspace.historyKey(meta.epoch, key, supersededRevision);
-      this.rows.put(historyKey, encodeSuperseded(base, revision));
       meta.historyRows += 1;
+      meta.supersededTotal += 1;
       meta.keys -= 1;
       meta.liveBytes -= key.length + base.value.length;
     }
-    if (row === undefined) {
-      this.rows.del(this.keyspace.liveKey(key));
-    } else {
-      this.rows.put(this.keyspace.liveKey(key), encodeVersion(row));
+    if (row !== undefined) {
       meta.keys += 1;
       meta.liveBytes += key.length + row.value.length;
     }
-    return { key, isPut: row !== undefined, supersededRevision };
+    this.history.add(meta.epoch, revision, {
+      key,
+      isPut: row !== undefined,
+      superseded: base,
+      total: meta.supersededTotal,
+    });
   }
 
-  private writeIndexRow(revision: number, chunk: number, changes: readonly KeyChange[]): void {
-    const key = this.keyspace.indexKey(this.meta.epoch, revision, chunk);
-    this.rows.put(key, encodeKeyChanges(changes));
+  private writeLive(cell: Cell): void {
+    const { row } = cell;
+    if (row === undefined && !cell.isStored) return;
+    const liveKey = cell.liveKey ?? this.keyspace.liveKey(cell.key);
+    if (row === undefined) this.rows.del(liveKey);
+    else this.rows.put(liveKey, this.encoder.encode(row));
   }
 
-  /** The cell of a key about to change, with what it held before this revision kept aside. */
-  private touch(key: Buffer): Cell {
-    const cell = this.cellOf(key);
-    if (cell.scope !== this.scope) {
-      cell.scope = this.scope;
-      cell.base = cell.row;
-      cell.isChanged = true;
-      this.touched.push(cell);
-    }
-    return cell;
+  /** Keeps what a cell that is about to change held before this revision. */
+  private touch(cell: Cell): void {
+    if (cell.scope === this.scope) return;
+    cell.scope = this.scope;
+    cell.base = cell.row;
+    this.touched.push(cell);
+    if (cell.isChanged) return;
+    cell.isChanged = true;
+    this.changed.push(cell);
   }
 
   private cellOf(key: Buffer): Cell {
+    const { expectedAt } = this;
+    if (this.expectedKeys[expectedAt] === key) {
+      const expected = this.expectedCells[expectedAt];
+      this.expectedAt = expectedAt + 1;
+      if (expected !== undefined) return expected;
+    }
     const name = cellName(key);
     return this.cells.get(name) ?? this.addCell(name, key, this.latest.get(key));
   }
 
   private addCell(name: string, key: Buffer, row: Version | undefined): Cell {
-    const cell: Cell = { key, row, base: undefined, scope: NO_SCOPE, isChanged: false };
+    const cell = new Cell(key, row, undefined);
     this.cells.set(name, cell);
     return cell;
   }
@@ -265,6 +290,10 @@ export class ApplyBatch implements RowReader {
     if (this.revision === undefined) throw new Error('a change outside of a revision');
     return this.revision;
   }
+}
+
+function byKey(one: Cell, other: Cell): number {
+  return Buffer.compare(one.key, other.key);
 }
 
 /** One character per byte: distinct keys have distinct names. */

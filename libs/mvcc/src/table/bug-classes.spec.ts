@@ -39,6 +39,7 @@ import {
   tableOf,
 } from '../testing/every-crash.js';
 import { type SimulatedEngine } from '../testing/simulated-engine.js';
+import { contentOf, type TableContent } from '../testing/table-content.js';
 import { Keyspace } from './keyspace.js';
 import { type TableStateMachine } from './table-state-machine.js';
 
@@ -48,27 +49,29 @@ const STEP_ROWS_MAX = 2;
 /** A compaction takes several steps, and entries come between them. */
 const TARGET_STEP = 10;
 
-const known = new Map<number, string[]>();
-function rowsAfter(index: number): string[] {
-  let rows = known.get(index);
-  if (!rows) {
+const held = (engine: Engine): TableContent => contentOf(engine, TABLE_ID);
+
+const known = new Map<number, TableContent>();
+function heldAfter(index: number): TableContent {
+  let content = known.get(index);
+  if (!content) {
     const engine = openMemoryEngine();
     tableOf(logOf(1, index), engine);
-    known.set(index, (rows = rowsOf(engine)));
+    known.set(index, (content = held(engine)));
   }
-  return rows;
+  return content;
 }
 
 describe('applied index not atomic with data (etcd #13766)', () => {
   function expectPrefix(engine: Engine, label: string): void {
     const { appliedIndex } = newTable(engine).state;
-    expect(rowsOf(engine), label).toEqual(rowsAfter(appliedIndex));
+    expect(held(engine), label).toEqual(heldAfter(appliedIndex));
     // As a restart does: from an entry on that is in the state already.
     newTable(engine).apply(logOf(Math.max(1, appliedIndex - 2), LAST));
-    expect(rowsOf(engine), label).toEqual(rowsAfter(LAST));
+    expect(held(engine), label).toEqual(heldAfter(LAST));
   }
 
-  it('a crash between any two writes leaves the rows of one prefix of the log, with its index', () => {
+  it('a crash between any two writes leaves the content of one prefix of the log, with its index', () => {
     expect(atEveryCrash(applyLog, expectPrefix)).toBeGreaterThan(20);
   });
 
@@ -113,7 +116,7 @@ describe('compaction and a crash (etcd #14685, #17780)', () => {
     });
   });
 
-  it('what was cut short is finished, and leaves the rows of one that no crash met', () => {
+  it('what was cut short is finished, and leaves the content of one that no crash met', () => {
     const compactAll = (table: TableStateMachine): void => {
       while (!table.compact(LAST - REVISIONS_KEPT, { rowsMax: STEP_ROWS_MAX }).done);
     };
@@ -121,7 +124,7 @@ describe('compaction and a crash (etcd #14685, #17780)', () => {
     compactAll(tableOf(logOf(1, LAST), undisturbed));
     atEveryCrash(applyAndCompact, (engine, label) => {
       compactAll(tableOf(logOf(1, LAST), engine));
-      expect(rowsOf(engine), label).toEqual(rowsOf(undisturbed));
+      expect(held(engine), label).toEqual(held(undisturbed));
     });
   });
 });

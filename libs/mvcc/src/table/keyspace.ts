@@ -2,18 +2,18 @@
  * Where the rows of one table lie in the shared engine (docs/formats/table-rows.md).
  *
  * In: user keys, epochs and revisions. Out: engine keys and ranges, whose byte order is the order of
- * their parts. User keys are any bytes: where something follows a key, the key is escaped so that
- * order is kept and no key runs into the next part. Two tables must never share a key.
+ * their parts. User keys are any bytes, and nothing ever follows one. Two tables must never share a
+ * key.
  */
 import { type EngineRange } from '../engine/engine.js';
+import { type ChangeRowPlace } from './change-row.js';
 import { damaged, readUint64, writeUint64 } from './varint.js';
 
 /** Areas of a slot, as they stand in the keys of the first one and in a snapshot. */
 export const META = 0x00;
 export const LIVE = 0x01;
-export const HISTORY = 0x02;
-export const INDEX = 0x03;
-const AREA_END = 0x04;
+export const CHANGES = 0x02;
+const AREA_END = 0x03;
 
 /** A table has two slots; the second one's areas begin here. */
 const SLOT_AREAS = 0x08;
@@ -25,6 +25,7 @@ const ACTIVE = 0xff;
 /** Table id and area. */
 const PREFIX_BYTES = 5;
 const TABLE_ID_BYTES = 4;
+const AREA_BYTES = 1;
 const EPOCH_BYTES = 4;
 const REVISION_BYTES = 8;
 const CHUNK_BYTES = 4;
@@ -56,7 +57,8 @@ export function isInRange(key: Uint8Array, range: KeyRange): boolean {
   );
 }
 
-export interface IndexPosition {
+/** Where a change row lies, its number among those of the same last revision left out. */
+export interface ChangePosition {
   epoch: number;
   revision: number;
 }
@@ -137,57 +139,25 @@ export class Keyspace {
   }
 
   liveRange(range: KeyRange): EngineRange {
-    const lt = range.end === undefined ? this.areaKey(HISTORY, 0) : this.liveKey(range.end);
+    const lt = range.end === undefined ? this.areaKey(CHANGES, 0) : this.liveKey(range.end);
     return { gte: this.liveKey(range.start), lt };
   }
 
-  /** Row of the version that was made at `revision` and has been superseded since. */
-  historyKey(epoch: number, key: Uint8Array, revision: number): Buffer {
-    const escaped = escapedSize(key);
-    const target = this.epochKey(HISTORY, epoch, escaped + 2 + REVISION_BYTES);
-    const at = writeEscaped(target, PREFIX_BYTES + EPOCH_BYTES, key);
-    target[at] = 0x00;
-    target[at + 1] = 0x01;
-    writeUint64(target, at + 2, revision);
-    return target;
-  }
-
-  historyRange(epoch: number, range: KeyRange): EngineRange {
-    const lt =
-      range.end === undefined
-        ? this.epochKey(HISTORY, epoch + 1, 0)
-        : this.historyBound(epoch, range.end);
-    return { gte: this.historyBound(epoch, range.start), lt };
-  }
-
-  /** Row listing the keys that changed at a revision; long lists go on in the next chunk. */
-  indexKey(epoch: number, revision: number, chunk: number): Buffer {
-    const target = this.epochKey(INDEX, epoch, REVISION_BYTES + CHUNK_BYTES);
+  /** Row of changes, by the last revision in it. */
+  changeKey({ epoch, revision, chunk }: ChangeRowPlace): Buffer {
+    const target = this.areaKey(CHANGES, EPOCH_BYTES + REVISION_BYTES + CHUNK_BYTES);
+    target.writeUInt32BE(epoch, PREFIX_BYTES);
     const at = writeUint64(target, PREFIX_BYTES + EPOCH_BYTES, revision);
     target.writeUInt32BE(chunk, at);
     return target;
   }
 
-  /** Index rows from one position up to and with another, over epochs. */
-  indexRange(first: IndexPosition, last: IndexPosition): EngineRange {
+  /** Change rows whose last revisions are those from one position up to and with another. */
+  changeRange(first: ChangePosition, last: ChangePosition): EngineRange {
     return {
-      gte: this.indexKey(first.epoch, first.revision, 0),
-      lt: this.indexKey(last.epoch, last.revision + 1, 0),
+      gte: this.changeKey({ ...first, chunk: 0 }),
+      lt: this.changeKey({ epoch: last.epoch, revision: last.revision + 1, chunk: 0 }),
     };
-  }
-
-  positionOfIndex(engineKey: Buffer): IndexPosition {
-    if (engineKey.length !== PREFIX_BYTES + EPOCH_BYTES + REVISION_BYTES + CHUNK_BYTES) {
-      throw damaged('an index key has the wrong length');
-    }
-    const revision = readUint64(engineKey, PREFIX_BYTES + EPOCH_BYTES);
-    return { epoch: engineKey.readUInt32BE(PREFIX_BYTES), revision };
-  }
-
-  private historyBound(epoch: number, key: Uint8Array): Buffer {
-    const target = this.epochKey(HISTORY, epoch, escapedSize(key));
-    writeEscaped(target, PREFIX_BYTES + EPOCH_BYTES, key);
-    return target;
   }
 
   private areaKey(area: number, restBytes: number): Buffer {
@@ -203,12 +173,6 @@ export class Keyspace {
     target[TABLE_ID_BYTES] = mark;
     return target;
   }
-
-  private epochKey(area: number, epoch: number, restBytes: number): Buffer {
-    const target = this.areaKey(area, EPOCH_BYTES + restBytes);
-    target.writeUInt32BE(epoch, PREFIX_BYTES);
-    return target;
-  }
 }
 
 /** The table id that an engine key begins with. */
@@ -216,18 +180,13 @@ export function tableIdOf(engineKey: Buffer): number {
   return engineKey.readUInt32BE(0);
 }
 
-/** A zero byte becomes 00 FF; the mark after the key is 00 01, which sorts before both. */
-function escapedSize(key: Uint8Array): number {
-  let size = key.length;
-  for (const byte of key) if (byte === 0) size += 1;
-  return size;
-}
-
-function writeEscaped(target: Buffer, at: number, key: Uint8Array): number {
-  let position = at;
-  for (const byte of key) {
-    target[position++] = byte;
-    if (byte === 0) target[position++] = 0xff;
-  }
-  return position;
+/** Where the row of an engine key, or of one without table id and slot, lies. */
+export function placeOfChanges(key: Buffer): ChangeRowPlace {
+  const at = key.length - EPOCH_BYTES - REVISION_BYTES - CHUNK_BYTES;
+  if (at !== PREFIX_BYTES && at !== AREA_BYTES) throw damaged('a change key has the wrong length');
+  return {
+    epoch: key.readUInt32BE(at),
+    revision: readUint64(key, at + EPOCH_BYTES),
+    chunk: key.readUInt32BE(at + EPOCH_BYTES + REVISION_BYTES),
+  };
 }

@@ -9,7 +9,7 @@ import { type mvccV1 } from '@flotilla/proto';
 import { type ApplyBatch } from './apply-batch.js';
 import { keyRangeOf } from './keyspace.js';
 import { readPage } from './range-pages.js';
-import { type Version } from './row-codec.js';
+import { owned, type Version } from './row-codec.js';
 import { ROWS_HINT_DEFAULT, type RowReader } from './row-reader.js';
 import { type RangePage, type RangeQuery, type TableRow } from './table-types.js';
 
@@ -38,7 +38,7 @@ export function putPair(
 ): mvccV1.ResponseOp {
   const previous = batch.put(key, value);
   if (!wantsPrevious || previous === undefined) return PLAIN_PUT;
-  return { response: { $case: 'responsePut', value: { prevKv: toKeyValue(previous) } } };
+  return { response: { $case: 'responsePut', value: { prevKv: toKeyValue(owned(previous)) } } };
 }
 
 export interface DeleteOptions {
@@ -56,7 +56,7 @@ export function deleteKeys(batch: ApplyBatch, options: DeleteOptions): mvccV1.Re
   const remove = (row: Version | undefined): void => {
     if (row === undefined) return;
     deleted += 1;
-    if (wantsPrevious) prevKvs.push(toKeyValue(row));
+    if (wantsPrevious) prevKvs.push(toKeyValue(owned(row)));
   };
   if (rangeEnd === undefined) remove(batch.delete(key));
   else {

@@ -24,6 +24,7 @@ import {
   txn,
 } from '../testing/commands.js';
 import { readRange } from '../testing/engine-compliance.js';
+import { CHANGE_ROW_BYTES_MAX } from './change-row.js';
 import { TableError } from './table-error.js';
 import { TableStateMachine } from './table-state-machine.js';
 import { type ApplyResult } from './table-types.js';
@@ -283,7 +284,7 @@ const rangeOf = (key: string): mvccV1.RequestOp => ({
 describe('revisions and compaction', () => {
   it('reads below the compacted revision and above the newest are refused by code', () => {
     const table = newTable();
-    run(table, put('a', '1'), put('a', '2'), put('a', '3'));
+    for (const value of ['1', '2', '3']) run(table, put('a', value));
     expect(codeOf(() => table.get(bytes('a'), { revision: 4 }))).toBe('TABLE_FUTURE_REVISION');
     expect(codeOf(() => table.compact(4))).toBe('TABLE_FUTURE_REVISION');
     expect(table.compact(2, { rowsMax: 1 }).done).toBe(false);
@@ -296,17 +297,32 @@ describe('revisions and compaction', () => {
   it('an interrupted compaction is finished by another object, and repeating it is harmless', () => {
     const engine = openMemoryEngine();
     const first = newTable(engine);
-    run(first, ...Array.from({ length: 50 }, (_, at) => put('a', String(at))));
+    for (let at = 0; at < 50; at++) run(first, put('a', String(at)));
+    expect(first.stats().historyRows).toBe(49);
     expect(first.compact(50, { rowsMax: 7 }).done).toBe(false);
     const second = newTable(engine);
     expect(second.state.compactedRevision).toBe(50);
+    expect(second.stats().historyRows).toBe(43);
     while (!second.compact(50, { rowsMax: 7 }).done);
     expect(second.compact(20)).toEqual({ done: true, removed: 0 });
     expect(second.state.compactedRevision).toBe(50);
     expect(everyRow(engine)).toHaveLength(4);
   });
 
-  it('a write of many keys is listed in several index rows, all of them compacted', () => {
+  it('changes of one batch lie in one row, and go once all of its revisions are given up', () => {
+    const engine = openMemoryEngine();
+    const table = newTable(engine);
+    run(table, put('a', '1'), put('a', '2'), put('a', '3'));
+    expect(everyRow(engine)).toHaveLength(2 * 3);
+    expect(table.compact(2)).toEqual({ done: true, removed: 0 });
+    expect(table.stats().historyRows).toBe(2);
+    expect(shown(table.get(bytes('a'), { revision: 2 }))).toBe('a=2');
+    expect(table.compact(3)).toEqual({ done: true, removed: 1 });
+    expect(table.stats().historyRows).toBe(0);
+    expect(everyRow(engine)).toHaveLength(2 * 2);
+  });
+
+  it('a write of many keys is listed in several change rows, all of them compacted', () => {
     const engine = openMemoryEngine();
     const table = newTable(engine);
     const pairs = Array.from({ length: 3000 }, (_, at): [string, string] => [
@@ -314,8 +330,10 @@ describe('revisions and compaction', () => {
       '1',
     ]);
     run(table, putBatch(pairs), del('\0', '\0'));
-    const index = { gte: Buffer.from([0, 0, 0, 1, 3]), lt: Buffer.from([0, 0, 0, 1, 4]) };
-    expect(readRange(engine, { ...index, content: 'keys' }, 100).length).toBeGreaterThan(4);
+    const area = { gte: Buffer.from([0, 0, 0, 1, 2]), lt: Buffer.from([0, 0, 0, 1, 3]) };
+    const changeRows = readRange(engine, { ...area, content: 'values' }, 100);
+    expect(changeRows.length).toBeGreaterThan(4);
+    for (const row of changeRows) expect(row.length).toBeLessThanOrEqual(CHANGE_ROW_BYTES_MAX);
     expect(table.range({ key: bytes('k'), rangeEnd: FROM_KEY, revision: 1 }).count).toBe(3000);
     while (!table.compact(2).done);
     expect(everyRow(engine)).toHaveLength(2);
@@ -352,7 +370,7 @@ describe('tables on one engine', () => {
     expect(newTable(engine, 2).state.appliedIndex).toBe(0);
     for (const tableId of [1, 258])
       expect(rows(newTable(engine, tableId), 2)).toEqual(['a=x@1/2/2']);
-    expect(everyRow(engine)).toHaveLength(2 * 2 * 5);
+    expect(everyRow(engine)).toHaveLength(2 * 2 * 3);
   });
 
   it('an id that does not fit its prefix is refused', () => {
@@ -366,14 +384,24 @@ describe('tables on one engine', () => {
     const table = newTable(engine);
     run(table, put('a', '1'));
     const liveKey = Buffer.from([0, 0, 0, 1, 1, 0x61]);
-    for (const damage of ['', '02', '01', '0101010100010f61']) {
+    for (const damage of ['', '01', '02', '03', '0201010100010f61']) {
       engine.batch().put(liveKey, Buffer.from(damage, 'hex')).write();
       expect(codeOf(() => table.get(bytes('a')))).toBe('TABLE_ROW_CORRUPT');
     }
     engine
       .batch()
-      .put(Buffer.from([0, 0, 0, 1, 0]), Buffer.from([1, 2]))
+      .put(Buffer.from([0, 0, 0, 1, 0]), Buffer.from([2, 2]))
       .write();
     expect(codeOf(() => newTable(engine))).toBe('TABLE_ROW_CORRUPT');
+  });
+
+  it('a table stored in the format before this one is refused by name', () => {
+    const engine = openMemoryEngine();
+    engine
+      .batch()
+      .put(Buffer.from([0, 0, 0, 1, 0]), Buffer.alloc(1 + 10 * 8, 1))
+      .write();
+    expect(codeOf(() => newTable(engine))).toBe('TABLE_FORMAT_OLD');
+    expect(() => newTable(engine)).toThrow(/stored in format 1; this version reads format 2 alone/);
   });
 });

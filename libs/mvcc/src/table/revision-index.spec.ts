@@ -1,12 +1,11 @@
 /**
- * The revision index and reads at revisions, after crashes, compaction and snapshots: what a watch will
+ * Change rows and reads at revisions, after crashes, compaction and snapshots: what a watch will
  * have to go by. Named after the classes of bugs that have hit the watches of etcd (docs/testing.md).
  */
 import { describe, expect, it } from 'vitest';
 import { type Engine } from '../engine/engine.js';
 import { openMemoryEngine } from '../engine/memory/memory-engine.js';
 import { bytes, del, entries, FROM_KEY, put, putBatch, text } from '../testing/commands.js';
-import { readRange } from '../testing/engine-compliance.js';
 import {
   applyLog,
   atEveryCrash,
@@ -19,8 +18,7 @@ import {
   TABLE_ID,
   tableOf,
 } from '../testing/every-crash.js';
-import { decodeKeyChanges } from './row-codec.js';
-import { activeKeyspace } from './slots.js';
+import { contentOf, type ContentChange } from '../testing/table-content.js';
 import { type TableStateMachine } from './table-state-machine.js';
 
 /** What one step of a compaction removes. */
@@ -47,29 +45,14 @@ describe('compaction at the revision of a delete (etcd #18089, #19179)', () => {
   });
 });
 
-interface Change {
-  readonly revision: number;
-  readonly key: string;
-  readonly isPut: boolean;
-}
+type Change = Pick<ContentChange, 'revision' | 'key' | 'isPut'>;
 
-/** What the revision index lists behind a revision, as it lies in the engine. */
+/** What the change rows list behind a revision, as they lie in the engine. */
 function changesOf(engine: Engine, after: number): Change[] {
-  const { epoch } = newTable(engine).state;
-  const keyspace = activeKeyspace(engine, TABLE_ID);
-  const range = keyspace.indexRange(
-    { epoch, revision: after + 1 },
-    { epoch, revision: Number.MAX_SAFE_INTEGER - 1 },
-  );
-  const rows = readRange(engine, range);
-  const changes: Change[] = [];
-  for (let at = 0; at + 1 < rows.length; at += 2) {
-    const { revision } = keyspace.positionOfIndex(bytes(rows[at] ?? ''));
-    for (const { key, isPut } of decodeKeyChanges(bytes(rows[at + 1] ?? ''))) {
-      changes.push({ revision, key: text(key), isPut });
-    }
-  }
-  return changes;
+  const { changes } = contentOf(engine, TABLE_ID);
+  return changes
+    .filter(({ revision }) => revision > after)
+    .map(({ revision, key, isPut }) => ({ revision, key, isPut }));
 }
 
 /** The same from the rows at each revision and the one before, in the order of revision and key. */
@@ -108,7 +91,7 @@ describe('what a watch goes by: resume, replay, order (etcd #15220, #15271, #175
     expect(sorted(listed), label).toEqual(expected.filter((each) => each.revision <= revision));
   }
 
-  it('the index lists every change once and in order, after a crash and what is replayed too', () => {
+  it('every change is listed once and in order, after a crash and what is replayed too', () => {
     expect(changesByReads(whole, 0).length).toBeGreaterThan(LAST / 2);
     atEveryCrash(applyLog, (engine, label) => {
       expectWhole(engine, label);

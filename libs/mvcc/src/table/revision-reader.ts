@@ -1,13 +1,16 @@
 /**
  * The table as it was at a revision that has not been compacted.
  *
- * In: a revision between the compacted and the newest one. Out: the versions live then: newest rows
- * that old already, and superseded rows whose span holds the revision. At most one of them exists per
- * key, so both areas are merged by key without comparing versions.
+ * In: a revision between the compacted and the newest one. Out: the versions live then. What has not
+ * changed since is a live row; of what has, the first change after the revision tells what there was.
+ * Each read passes over all changes since the revision, a range once for each window of
+ * changed keys. It shows the moment it was opened, and must never mix it with another: if that is
+ * gone before its end, it throws.
  */
-import { type Engine, type EngineRange } from '../engine/engine.js';
-import { isEmptyRange, type Keyspace } from './keyspace.js';
-import { decodeSuperseded, decodeVersion, type SupersededVersion, Version } from './row-codec.js';
+import { type Engine } from '../engine/engine.js';
+import { ChangeScan } from './change-scan.js';
+import { isEmptyRange, type Keyspace, type KeyRange } from './keyspace.js';
+import { decodeVersion, Version } from './row-codec.js';
 import {
   type CursorOptions,
   EMPTY_CURSOR,
@@ -17,91 +20,150 @@ import {
   type RowReader,
   SCAN_PAGE_BYTES_MAX,
 } from './row-reader.js';
+import { TableError } from './table-error.js';
+import { undoWindow, type UndoWindow, WINDOW_BOUNDS, type WindowBounds } from './undo-window.js';
+import { damaged } from './varint.js';
+
+/** What a read at a revision goes by. */
+export interface RevisionView {
+  readonly engine: Engine;
+  readonly keyspace: Keyspace;
+  readonly latest: LatestReader;
+  readonly epoch: number;
+  readonly revision: number;
+  /** The newest revision there is. */
+  readonly newestNow: () => number;
+  /** Whether the changes since the revision are not all there any more. */
+  readonly isOvertaken: () => boolean;
+}
+
+const NOTHING: UndoWindow = { undos: [], upTo: undefined };
+const ZERO = Buffer.alloc(1);
 
 export class RevisionReader implements RowReader {
   constructor(
-    private readonly engine: Engine,
-    private readonly keyspace: Keyspace,
-    private readonly latest: LatestReader,
-    private readonly epoch: number,
-    private readonly revision: number,
+    private readonly view: RevisionView,
+    private readonly bounds: WindowBounds = WINDOW_BOUNDS,
   ) {}
 
   get(key: Uint8Array): Version | undefined {
-    const live = this.latest.get(key);
-    if (live !== undefined && this.wasMade(live)) return live;
-    const iterator = this.engine.iterator({
-      gte: this.keyspace.historyKey(this.epoch, key, 0),
-      lt: this.keyspace.historyKey(this.epoch, key, this.revision + 1),
-      reverse: true,
-      content: 'values',
-    });
-    const [encoded] = iterator.read(1).items;
-    iterator.close();
-    if (encoded === undefined) return undefined;
-    const superseded = decodeSuperseded(encoded);
-    return this.wasLive(superseded) ? superseded.row : undefined;
-  }
-
-  open({ range, keysOnly, rowsHint }: CursorOptions): RowCursor {
-    if (isEmptyRange(range)) return EMPTY_CURSOR;
-    const liveRange = this.keyspace.liveRange(range);
-    const historyRange = this.keyspace.historyRange(this.epoch, range);
-    const live = this.itemsOf(liveRange, rowsHint);
-    const history = this.itemsOf(historyRange, rowsHint);
-    let nextLive = this.nextLive(live);
-    let nextOld = this.nextOld(history);
-    return {
-      next: () => {
-        let row: Version | undefined;
-        if (isFirst(nextLive, nextOld)) {
-          row = nextLive;
-          nextLive = this.nextLive(live);
-        } else {
-          row = nextOld;
-          nextOld = this.nextOld(history);
-        }
-        return keysOnly && row !== undefined ? Version.ofKey(row.key) : row;
-      },
-      close: () => {
-        live.close();
-        history.close();
-      },
-    };
-  }
-
-  private itemsOf(range: EngineRange, hint: number): PagedItems {
-    const options = { ...range, content: 'values', pageBytesMax: SCAN_PAGE_BYTES_MAX } as const;
-    return new PagedItems(this.engine.iterator(options), hint);
-  }
-
-  private nextLive(items: PagedItems): Version | undefined {
-    for (let item = items.next(); item !== undefined; item = items.next()) {
-      const row = decodeVersion(item);
-      if (this.wasMade(row)) return row;
+    const live = this.view.latest.get(key);
+    if (live !== undefined && wasMade(this.view, live)) return live;
+    const scan = openScan(this.view, this.view.newestNow());
+    try {
+      for (let change = scan.next(); change !== undefined; change = scan.next()) {
+        if (change.compareKey(key) === 0) return change.superseded();
+      }
+    } finally {
+      scan.close();
     }
+    if (live !== undefined) throw unexplained();
     return undefined;
   }
 
-  private nextOld(items: PagedItems): Version | undefined {
-    for (let item = items.next(); item !== undefined; item = items.next()) {
-      const superseded = decodeSuperseded(item);
-      if (this.wasLive(superseded)) return superseded.row;
-    }
-    return undefined;
-  }
-
-  /** Versions of an earlier epoch were there before every revision of this one. */
-  private wasMade(row: Version): boolean {
-    return row.epoch < this.epoch || row.modRevision <= this.revision;
-  }
-
-  private wasLive({ row, endRevision }: SupersededVersion): boolean {
-    return this.wasMade(row) && this.revision < endRevision;
+  open(options: CursorOptions): RowCursor {
+    if (isEmptyRange(options.range)) return EMPTY_CURSOR;
+    return new RevisionCursor(this.view, options, this.bounds);
   }
 }
 
-function isFirst(one: Version | undefined, other: Version | undefined): boolean {
-  if (one === undefined) return false;
-  return other === undefined || Buffer.compare(one.key, other.key) < 0;
+class RevisionCursor implements RowCursor {
+  private readonly live: PagedItems;
+  private nextLive: Version | undefined;
+  private window: UndoWindow;
+  private at = 0;
+  private readonly newest: number;
+
+  constructor(
+    private readonly view: RevisionView,
+    private readonly options: CursorOptions,
+    private readonly bounds: WindowBounds,
+  ) {
+    this.newest = view.newestNow();
+    // Both at once: the first window and the live rows are of one moment.
+    this.window = this.readWindow(options.range);
+    const iterator = view.engine.iterator({
+      ...view.keyspace.liveRange(options.range),
+      content: 'values',
+      pageBytesMax: SCAN_PAGE_BYTES_MAX,
+    });
+    this.live = new PagedItems(iterator, options.rowsHint);
+    this.passLive();
+  }
+
+  next(): Version | undefined {
+    for (;;) {
+      const undo = this.window.undos[this.at];
+      const live = this.nextLive;
+      if (undo === undefined) {
+        const { upTo } = this.window;
+        if (upTo !== undefined && (live === undefined || isAbove(live.key, upTo))) {
+          this.goOnAbove(upTo);
+          continue;
+        }
+      } else {
+        const order = live === undefined ? -1 : Buffer.compare(undo.key, live.key);
+        if (order <= 0) {
+          this.at += 1;
+          if (order === 0) this.passLive();
+          if (undo.row !== undefined) return undo.row;
+          continue;
+        }
+      }
+      if (live === undefined) return undefined;
+      if (!wasMade(this.view, live)) throw unexplained();
+      this.passLive();
+      return this.options.keysOnly ? Version.ofKey(live.key) : live;
+    }
+  }
+
+  close(): void {
+    this.live.close();
+    this.nextLive = undefined;
+    this.window = NOTHING;
+    this.at = 0;
+  }
+
+  private passLive(): void {
+    const item = this.live.next();
+    this.nextLive = item === undefined ? undefined : decodeVersion(item);
+  }
+
+  private goOnAbove(key: Buffer): void {
+    if (this.view.isOvertaken()) {
+      const message = `revision ${this.view.revision} was given up while it was read`;
+      throw new TableError('TABLE_COMPACTED', message);
+    }
+    const { end } = this.options.range;
+    // The first key above another one is that one and a zero byte.
+    this.window = this.readWindow({ start: Buffer.concat([key, ZERO]), end });
+    this.at = 0;
+  }
+
+  private readWindow(range: KeyRange): UndoWindow {
+    const scan = openScan(this.view, this.newest);
+    try {
+      return undoWindow(scan, range, this.options.keysOnly, this.bounds);
+    } finally {
+      scan.close();
+    }
+  }
+}
+
+function openScan(view: RevisionView, newest: number): ChangeScan {
+  const { engine, keyspace, epoch, revision } = view;
+  return new ChangeScan(engine, keyspace, { epoch, after: revision, upTo: newest });
+}
+
+/** Versions of an earlier epoch were there before every revision of this one. */
+function wasMade({ epoch, revision }: RevisionView, row: Version): boolean {
+  return row.epoch < epoch || row.modRevision <= revision;
+}
+
+function isAbove(key: Buffer, bound: Buffer): boolean {
+  return Buffer.compare(key, bound) > 0;
+}
+
+function unexplained(): TableError {
+  return damaged('a version is newer than every change that is known of its key');
 }

@@ -8,14 +8,15 @@
  * damaged, missing, doubled or out of its place is always found.
  */
 import { crc32c } from './crc32c.js';
-import { TableError } from './table-error.js';
+import { TableError, type TableErrorCode } from './table-error.js';
 import { VarintReader, readUint64, varintSize, writeUint64, writeVarint } from './varint.js';
 
-const MAGIC = 0x46545331;
+const MAGIC = 0x46545332;
 const FLAG_LAST = 0x01;
 const HEAD_BYTES = 17;
 const TOTALS_BYTES = 16;
 const CHECKSUM_BYTES = 4;
+const ROW_CODES: ReadonlySet<TableErrorCode> = new Set(['TABLE_ROW_CORRUPT', 'TABLE_FORMAT_OLD']);
 
 export interface ChunkTotals {
   readonly rows: number;
@@ -83,7 +84,7 @@ export function damageOfChunk<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (!(error instanceof TableError) || error.code !== 'TABLE_ROW_CORRUPT') throw error;
+    if (!(error instanceof TableError) || !ROW_CODES.has(error.code)) throw error;
     throw damagedChunk(error.message, error);
   }
 }

@@ -5,27 +5,15 @@
  * are what it says. A checksum tells that bytes came as they were sent, not that they make sense:
  * what passes here must never be found unreadable, or at odds with itself, once it is a table's state.
  */
-import { HISTORY, INDEX, LIVE, META } from './keyspace.js';
-import {
-  decodeKeyChanges,
-  decodeMeta,
-  decodeSuperseded,
-  decodeVersion,
-  type Meta,
-} from './row-codec.js';
+import { ChangeRowReader, type ChangeRowPlace } from './change-row.js';
+import { CHANGES, LIVE, META, placeOfChanges } from './keyspace.js';
+import { decodeMeta, type Meta } from './meta-row.js';
+import { decodeVersion, type Version } from './row-codec.js';
 import { damageOfChunk, damagedChunk } from './snapshot-chunk.js';
-import { readUint64 } from './varint.js';
 
 const AREA_BYTES = 1;
-const EPOCH_BYTES = 4;
-const REVISION_BYTES = 8;
-const CHUNK_BYTES = 4;
 /** Keys hold epochs of four bytes, and ranges end before the next one. */
 const EPOCH_MAX = 0xffffffff;
-/** 00 01 between an escaped key and what follows. */
-const MARK_BYTES = 2;
-const INDEX_KEY_BYTES = AREA_BYTES + EPOCH_BYTES + REVISION_BYTES + CHUNK_BYTES;
-const HISTORY_KEY_BYTES_MIN = AREA_BYTES + EPOCH_BYTES + MARK_BYTES + REVISION_BYTES;
 
 export class SnapshotRows {
   private previous: Buffer | undefined;
@@ -33,8 +21,7 @@ export class SnapshotRows {
   private keys = 0;
   private liveBytes = 0;
   private historyRows = 0;
-  /** Superseded versions that the index names; compaction counts on each being there. */
-  private namedRows = 0;
+  private changes: ChangeRows | undefined;
 
   /** Throws TableError TABLE_SNAPSHOT_DAMAGED. */
   add(key: Buffer, value: Buffer): void {
@@ -47,11 +34,9 @@ export class SnapshotRows {
 
   /** The meta row of a state that is whole. Throws TableError TABLE_SNAPSHOT_DAMAGED. */
   end(): Meta {
-    const { meta, keys, liveBytes, historyRows, namedRows } = this;
+    const { meta, keys, liveBytes } = this;
     if (!meta) throw damagedChunk('a state without a meta row');
-    if (namedRows !== historyRows) {
-      throw damagedChunk(`the index names ${namedRows} of ${historyRows} superseded versions`);
-    }
+    const historyRows = this.changes?.end() ?? 0;
     if (meta.keys === keys && meta.liveBytes === liveBytes && meta.historyRows === historyRows) {
       return meta;
     }
@@ -62,78 +47,112 @@ export class SnapshotRows {
 
   private check(key: Buffer, value: Buffer): void {
     const area = key[0];
-    if (this.meta === undefined && area !== META) throw damagedChunk('the meta row is not first');
-    switch (area) {
-      case META:
-        if (key.length !== AREA_BYTES) throw damagedChunk('the meta row has a longer key');
-        this.meta = decodeMeta(value);
-        return checkMeta(this.meta);
-      case LIVE:
-        return this.checkLive(key, value);
-      case HISTORY:
-        return this.checkHistory(key, value);
-      case INDEX:
-        return this.checkIndex(key, value);
-      default:
-        throw damagedChunk('a row lies in no area of a table');
+    const { meta } = this;
+    if (area === META) {
+      if (key.length !== AREA_BYTES) throw damagedChunk('the meta row has a longer key');
+      this.meta = decodeMeta(value);
+      return checkMeta(this.meta);
     }
+    if (meta === undefined) throw damagedChunk('the meta row is not first');
+    if (area === LIVE) return this.checkLive(meta, key, value);
+    if (area !== CHANGES) throw damagedChunk('a row lies in no area of a table');
+    this.changes ??= new ChangeRows(meta);
+    this.changes.add(placeOfChanges(key), new ChangeRowReader(value));
   }
 
-  private checkLive(key: Buffer, value: Buffer): void {
+  private checkLive(meta: Meta, key: Buffer, value: Buffer): void {
     const row = decodeVersion(value);
     if (!row.key.equals(key.subarray(AREA_BYTES))) throw damagedChunk('a row of another key');
+    if (!isPossible(row, meta.epoch, meta.revision)) throw damagedChunk('a version that cannot be');
     this.keys++;
     this.liveBytes += row.key.length + row.value.length;
   }
+}
 
-  private checkIndex(key: Buffer, value: Buffer): void {
-    if (key.length !== INDEX_KEY_BYTES) throw damagedChunk('an index key has another length');
-    readUint64(key, AREA_BYTES + EPOCH_BYTES);
-    const changes = decodeKeyChanges(value);
-    if (changes.length === 0) throw damagedChunk('an index row without a change');
-    for (const { supersededRevision } of changes) {
-      if (supersededRevision !== undefined) this.namedRows++;
-    }
+/** Change rows in their order: none may be missing in between, and each must go on from the last. */
+class ChangeRows {
+  private counted = 0;
+  private total: number;
+  private place: ChangeRowPlace | undefined;
+  /** Of the change before. */
+  private epoch = 0;
+  private revision = 0;
+  private key: Buffer = Buffer.alloc(0);
+
+  constructor(private readonly meta: Meta) {
+    // Those that were superseded before the first row are the ones that were given up.
+    this.total = meta.supersededTotal - meta.historyRows;
   }
 
-  private checkHistory(key: Buffer, value: Buffer): void {
-    if (key.length < HISTORY_KEY_BYTES_MIN) throw damagedChunk('a history key is too short');
-    const markAt = key.length - REVISION_BYTES - MARK_BYTES;
-    const epoch = key.readUInt32BE(AREA_BYTES);
-    const revision = readUint64(key, markAt + MARK_BYTES);
-    const { row, endRevision } = decodeSuperseded(value);
-    const userKey = unescaped(key.subarray(AREA_BYTES + EPOCH_BYTES, markAt + MARK_BYTES));
-    if (!row.key.equals(userKey)) throw damagedChunk('a superseded version of another key');
-    const madeAt = row.epoch < epoch ? 0 : row.modRevision;
-    if (revision !== madeAt || endRevision <= revision) {
-      throw damagedChunk('a superseded version does not lie where it was made');
+  add(place: ChangeRowPlace, row: ChangeRowReader): void {
+    this.checkPlace(place);
+    while (row.next()) this.check(place, row);
+    if (this.revision !== place.revision) {
+      throw damagedChunk('a change row does not lie at the last revision in it');
     }
-    this.historyRows++;
+    if (this.total !== row.supersededTotal) {
+      throw damagedChunk(`${this.total} versions were superseded, not ${row.supersededTotal}`);
+    }
+    this.place = place;
+  }
+
+  /** How many superseded versions there are. */
+  end(): number {
+    const { total, meta } = this;
+    if (total === meta.supersededTotal) return this.counted;
+    throw damagedChunk(`${total} versions were superseded, not ${meta.supersededTotal}`);
+  }
+
+  private checkPlace({ epoch, revision, chunk }: ChangeRowPlace): void {
+    const { meta, place } = this;
+    const isBehindFloor =
+      epoch > meta.floorEpoch || (epoch === meta.floorEpoch && revision >= meta.floorRevision);
+    const isKnown = epoch < meta.epoch || (epoch === meta.epoch && revision <= meta.revision);
+    if (!isBehindFloor || !isKnown) throw damagedChunk('changes at a revision that cannot be');
+    if (place === undefined) return;
+    const goesOn = place.epoch === epoch && place.revision === revision;
+    if (chunk !== (goesOn ? place.chunk + 1 : 0)) throw damagedChunk('a change row is missing');
+  }
+
+  private check({ epoch, revision }: ChangeRowPlace, change: ChangeRowReader): void {
+    const key = change.key();
+    const isSameEpoch = epoch === this.epoch;
+    const isSame = isSameEpoch && change.revision === this.revision;
+    if (change.revision > revision || (isSameEpoch && change.revision < this.revision)) {
+      throw damagedChunk('changes are not in the order of revisions');
+    }
+    if (isSame && Buffer.compare(this.key, key) >= 0) {
+      throw damagedChunk('changes of a revision are not in the order of keys');
+    }
+    const superseded = change.superseded();
+    if (superseded !== undefined) {
+      if (!isPossible(superseded, epoch, change.revision - 1)) {
+        throw damagedChunk('a superseded version that cannot be');
+      }
+      this.counted++;
+      this.total++;
+    }
+    this.epoch = epoch;
+    this.revision = change.revision;
+    this.key = key;
   }
 }
 
-function checkMeta({ appliedIndex, revision, compactedRevision, epoch, floorEpoch }: Meta): void {
+/** Whether a version can have been the newest one at a revision. */
+function isPossible(row: Version, epoch: number, revision: number): boolean {
+  const { createRevision, modRevision, version } = row;
+  const isKnown = row.epoch < epoch || (row.epoch === epoch && modRevision <= revision);
+  return isKnown && row.epoch > 0 && createRevision > 0 && modRevision > 0 && version > 0;
+}
+
+function checkMeta(meta: Meta): void {
+  const { appliedIndex, revision, compactedRevision, epoch, floorEpoch } = meta;
   const isPossible =
     appliedIndex > 0 &&
     compactedRevision <= revision &&
     epoch > 0 &&
     epoch < EPOCH_MAX &&
-    floorEpoch <= epoch;
+    floorEpoch <= epoch &&
+    meta.historyRows <= meta.supersededTotal;
   if (!isPossible) throw damagedChunk('the meta row speaks of no table');
-}
-
-/** The user key of an escaped one with its mark: every zero byte is followed by FF, the last by 01. */
-function unescaped(escaped: Buffer): Buffer {
-  const key = Buffer.allocUnsafe(escaped.length);
-  const markAt = escaped.length - MARK_BYTES;
-  let length = 0;
-  let at = 0;
-  for (; at < markAt; at++) {
-    const byte = escaped[at] ?? 0;
-    key[length++] = byte;
-    if (byte === 0 && escaped[++at] !== 0xff) throw damagedChunk('a key is not escaped');
-  }
-  const isMarked = at === markAt && escaped[at] === 0x00 && escaped[at + 1] === 0x01;
-  if (!isMarked) throw damagedChunk('a key has no end');
-  return key.subarray(0, length);
 }

@@ -23,6 +23,8 @@ export type TableErrorCode =
   | 'TABLE_COMMAND_UNKNOWN'
   /** Invariant: entries were not given in the order of the log. */
   | 'TABLE_ENTRY_ORDER'
+  /** Invariant: the table was stored by an earlier version, in a format that is not read any more. */
+  | 'TABLE_FORMAT_OLD'
   /** Invariant: a stored row cannot be read. */
   | 'TABLE_ROW_CORRUPT';
 

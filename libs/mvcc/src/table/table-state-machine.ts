@@ -4,9 +4,9 @@
  * In: committed entries of the table's log, and reads. Out: results for the proposers, rows, pages.
  * Entries go into the engine in batches that carry the applied index, so a crash leaves a state some
  * prefix of the log led to, and replaying the log from there completes it. The same log must give
- * the same rows byte for byte on every replica: nothing here reads a clock, a random source or
- * anything but the entries and the engine. Reads show what has been applied; all of it is
- * synchronous, so no read ever falls between two changes of one entry.
+ * the same content on every replica, however its entries come in calls: nothing here reads a clock,
+ * a random source or anything but the entries and the engine. Reads show what has been applied; all
+ * of it is synchronous, so no read ever falls between two changes of one entry.
  */
 import { type mvccV1 } from '@flotilla/proto';
 import { type TableVersions, type VersionCache } from '../cache/version-cache.js';
@@ -17,9 +17,9 @@ import { decodeCommand, type DecodedCommand } from './command-decoder.js';
 import { COMPACT_ROWS_DEFAULT, compactHistory } from './compaction.js';
 import { allHold, type Condition } from './condition.js';
 import { Keyspace, otherSlot } from './keyspace.js';
+import { decodeMeta, freshMeta, type Meta } from './meta-row.js';
 import { openPages, readPage } from './range-pages.js';
 import { RevisionReader } from './revision-reader.js';
-import { decodeMeta, freshMeta, type Meta } from './row-codec.js';
 import { LatestReader, ROWS_HINT_DEFAULT, type RowReader } from './row-reader.js';
 import { activeKeyspace, clearInactive } from './slots.js';
 import { TableError } from './table-error.js';
@@ -252,7 +252,7 @@ export class TableStateMachine {
       window.push({ index: entry.index, command });
     }
     if (window.length === 0) return;
-    const batch = new ApplyBatch(this.engine, this.keyspace, this.meta, this.versions);
+    const batch = new ApplyBatch(this.engine, this.keyspace, this.meta, this.versions, bytes);
     try {
       batch.prefetch(putKeys);
       for (const { index, command } of window) {
@@ -275,7 +275,16 @@ export class TableStateMachine {
       const message = `revision ${revision} is compacted: ${this.meta.compactedRevision} is the oldest`;
       throw new TableError('TABLE_COMPACTED', message);
     }
-    return new RevisionReader(this.engine, this.keyspace, this.latest, this.meta.epoch, revision);
+    const { engine, keyspace, latest } = this;
+    const { epoch } = this.meta;
+    const newestNow = (): number => this.meta.revision;
+    const isOvertaken = (): boolean =>
+      this.isClosed ||
+      this.keyspace !== keyspace ||
+      this.meta.epoch !== epoch ||
+      this.meta.compactedRevision > revision;
+    const view = { engine, keyspace, latest, epoch, revision, newestNow, isOvertaken };
+    return new RevisionReader(view);
   }
 
   private storedMeta(keyspace: Keyspace): Meta {

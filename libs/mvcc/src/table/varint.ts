@@ -9,6 +9,9 @@ import { TableError } from './table-error.js';
 
 const WORD = 0x1_0000_0000;
 
+/** The longest number takes so many bytes. */
+export const VARINT_BYTES_MAX = 8;
+
 export function varintSize(value: number): number {
   let size = 1;
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1;
