@@ -15,6 +15,7 @@ import {
   entry,
   FROM_KEY,
   opPut,
+  opRange,
   put,
   putBatch,
   sequence,
@@ -258,12 +259,28 @@ describe('entries of the log', () => {
 
   it('buffers of entries may be overwritten once apply has returned', () => {
     const table = newTable();
-    const log = entries([put('k', 'value'), txn({ success: [{ request: undefined }] })]);
-    const results = table.apply([...log, entry(3, txn({ success: [rangeOf('k')] }))]);
-    for (const { data } of log) data.fill(0);
-    expect(results[2]?.responses.map(shownResponse)).toEqual([
-      { kvs: ['k=value'], more: false, count: 1 },
+    const log = entries([
+      put('k', 'value'),
+      put('k', 'newer', { prevKvs: true }),
+      put('l', 'other'),
+      del('l', undefined, { prevKvs: true }),
+      txn({ success: [rangeOf('k')] }),
+      txn({ success: [opRange('a', 'z'), opRange('a', 'z', { keysOnly: true })] }),
     ]);
+    const results = table.apply(log);
+    for (const { data } of log) data.fill(0);
+    expect(results.flatMap((result) => result.responses.map(shownResponse))).toEqual([
+      { put: [] },
+      { put: ['k=value'] },
+      { put: [] },
+      { deleted: 1, prev: ['l=other'] },
+      { kvs: ['k=newer'], more: false, count: 1 },
+      { kvs: ['k=newer'], more: false, count: 1 },
+      { kvs: ['k='], more: false, count: 1 },
+    ]);
+    expect(rows(table)).toEqual(['k=newer@1/2/2']);
+    expect(rows(table, 1)).toEqual(['k=value@1/1/1']);
+    expect(rows(table, 3)).toEqual(['k=newer@1/2/2', 'l=other@3/3/1']);
   });
 });
 

@@ -10,8 +10,8 @@ import { open } from 'lmdb';
 import { KEY_CODEC, VALUE_CODEC } from './codec.js';
 
 /**
- * The largest key of LMDB is bound to its page size: 1,978 bytes at 4 KiB, and the largest key of a
- * table with its prefix, escapes and revision has 2,067. Pages of 8 KiB hold keys of 4,026.
+ * The largest key of LMDB is bound to its page size: 1,978 bytes at 4 KiB, 4,026 at 8 KiB. The largest
+ * key of a table has 1,029. The size is written into a store when it is made.
  */
 export const PAGE_BYTES = 8192;
 const NATIVE_KEY_BYTES_MAX = 4026;
