@@ -23,8 +23,9 @@ import { simTransport } from './transport/sim-transport.js';
 
 /** Small, so that segments, caches and reads from disk matter. */
 const LOG_STORE = { segmentBytesMax: 32 * 1024, cacheBytesMax: 8 * 1024, heldBytesMax: 512 };
-/** A few pairs, so that something has to go all the time. */
+/** A few pairs and stretches, so that something has to go all the time. */
 const VERSION_CACHE_BYTES = 4 * 1024;
+const RANGE_CACHE_BYTES = 16 * 1024;
 const JOIN_TIMEOUT_MS = 10 * 60_000;
 const HAND_OVER_MS = 5_000;
 const PEERS_GRACE_MS = 500;
@@ -225,6 +226,7 @@ export class SimNode {
       `--raft.initial-members=${members}`,
       `--raft.join=${joins}`,
       `--storage.version-cache-size=${VERSION_CACHE_BYTES}`,
+      `--storage.range-cache-size=${RANGE_CACHE_BYTES}`,
       ...flags,
     ];
     const inputs = { argv, environment: {}, cwd: '/', directories: [] };

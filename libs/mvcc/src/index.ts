@@ -2,6 +2,13 @@
  * Public face of the version store: the engine port with its adapters, and a table on top of it.
  */
 export {
+  RANGE_CACHE_BYTES_DEFAULT,
+  RANGE_CACHE_BYTES_MAX,
+  RangeCache,
+  type RangeCacheOptions,
+  type RangeCacheStats,
+} from './cache/range-cache.js';
+export {
   VERSION_CACHE_BYTES_DEFAULT,
   VERSION_CACHE_BYTES_MAX,
   VersionCache,
@@ -17,6 +24,7 @@ export { isReadOnlyTxn } from './table/command-apply.js';
 export { COMPACT_ROWS_DEFAULT } from './table/compaction.js';
 export type { Condition, ConditionOperator, ConditionTest } from './table/condition.js';
 export { toKeyValue } from './table/operations.js';
+export { type PackedQuery } from './table/packed-pages.js';
 export { encodedRowBytes } from './table/range-pages.js';
 export { listTableIds } from './table/slots.js';
 export { openStage, type TableStage } from './table/table-stage.js';

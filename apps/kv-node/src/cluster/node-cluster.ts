@@ -5,7 +5,7 @@
  *   catalog --changes--> tables that run here, links to nodes, load
  *   client or peer --> router --> replica here, or a node that has one
  */
-import { VersionCache } from '@flotilla/mvcc';
+import { RangeCache, VersionCache } from '@flotilla/mvcc';
 import { type Logger } from '@flotilla/platform';
 import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
 import { Catalog } from '../catalog/catalog.service.js';
@@ -46,8 +46,9 @@ export interface NodeClusterParts {
 
 export class NodeCluster {
   readonly catalog: Catalog;
-  /** What the tables that run here keep in memory; undefined if that was not wanted. */
+  /** What the tables that run here keep in memory: pairs and ranges; undefined if not wanted. */
   readonly versions: VersionCache | undefined;
+  readonly ranges: RangeCache | undefined;
   readonly tables: TableRegistry;
   readonly view: ClusterView;
   readonly kv: KvService;
@@ -63,11 +64,12 @@ export class NodeCluster {
     const self = config.raft.nodeId;
     const replicasMax = config.tables.replicas;
     this.versions = versionCache(parts);
+    this.ranges = rangeCache(parts);
     this.tables = new TableRegistry(
       runtime,
       storage.engine,
       (error) => logger.error({ err: error }, 'a table could not be removed from this node'),
-      this.versions,
+      { cache: this.versions, rangeCache: this.ranges },
     );
     this.catalog = new Catalog(runtime, storage.engine, this.founders());
     this.view = new ClusterView(this.catalog.state, network);
@@ -217,4 +219,9 @@ function versionCache({ config, own }: NodeClusterParts): VersionCache | undefin
   const bytesMax = config.storage.versionCacheBytes;
   if (bytesMax === 0) return undefined;
   return new VersionCache({ bytesMax, seed: Number.parseInt(own.identity.slice(0, 8), 16) });
+}
+
+function rangeCache({ config }: NodeClusterParts): RangeCache | undefined {
+  const bytesMax = config.storage.rangeCacheBytes;
+  return bytesMax === 0 ? undefined : new RangeCache({ bytesMax });
 }

@@ -86,6 +86,7 @@ const REGATTA_DEFAULTS: Readonly<Record<string, unknown>> = {
 /** Where we differ from Regatta on purpose, and what is ours alone. */
 const OUR_DEFAULTS: Readonly<Record<string, unknown>> = {
   'storage.version-cache-size': 67_108_864,
+  'storage.range-cache-size': 33_554_432,
   'data-dir': './data',
   'raft.address': '127.0.0.1:5012',
   'raft.listen-address': '127.0.0.1:5012',

@@ -8,7 +8,7 @@
 import { GRPC_TRANSPORTS, type GrpcTransport } from '@flotilla/grpc';
 import { Type } from 'class-transformer';
 import { ValidateNested } from 'class-validator';
-import { VERSION_CACHE_BYTES_MAX } from '@flotilla/mvcc';
+import { RANGE_CACHE_BYTES_MAX, VERSION_CACHE_BYTES_MAX } from '@flotilla/mvcc';
 import {
   AddressesByNumber,
   type ConfigSchema,
@@ -135,6 +135,7 @@ export class StorageConfig {
   @OneOf(STORAGE_ENGINES) readonly engine: StorageEngine = 'rocksdb';
   @IntegerAtLeast(0) readonly blockCacheBytes: number = 0;
   @IntegerBetween(0, VERSION_CACHE_BYTES_MAX) readonly versionCacheBytes: number = 0;
+  @IntegerBetween(0, RANGE_CACHE_BYTES_MAX) readonly rangeCacheBytes: number = 0;
   @IntegerBetween(1, UINT32_MAX) readonly tableCacheFiles: number = 0;
 }
 

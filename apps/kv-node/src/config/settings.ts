@@ -7,7 +7,7 @@
  */
 import { GRPC_TRANSPORTS } from '@flotilla/grpc';
 import { join } from 'node:path';
-import { VERSION_CACHE_BYTES_DEFAULT } from '@flotilla/mvcc';
+import { RANGE_CACHE_BYTES_DEFAULT, VERSION_CACHE_BYTES_DEFAULT } from '@flotilla/mvcc';
 import { defineSettings, derivedDefault, LOG_LEVELS, type Setting } from '@flotilla/platform';
 
 export const STORAGE_ENGINES = ['rocksdb', 'lmdb', 'memory'] as const;
@@ -330,6 +330,14 @@ const STORAGE: readonly Setting[] = [
     default: VERSION_CACHE_BYTES_DEFAULT,
     field: 'storage.versionCacheBytes',
     description: 'bytes of pairs kept in memory that are asked for often, over all tables; 0: none',
+  },
+  {
+    key: 'storage.range-cache-size',
+    kind: 'uint64',
+    default: RANGE_CACHE_BYTES_DEFAULT,
+    field: 'storage.rangeCacheBytes',
+    description:
+      'bytes of ranges kept in memory that are asked for often, over all tables; 0: none',
   },
   {
     key: 'storage.table-cache-size',

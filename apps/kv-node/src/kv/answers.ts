@@ -1,12 +1,17 @@
 /**
  * From results of the store to the bytes of the API's answers: pairs, pages, outcomes.
  */
-import { type RangePage } from '@flotilla/mvcc';
+import { type PackedSlice, type RangePage } from '@flotilla/mvcc';
 import { hot, type mvccV1 } from '@flotilla/proto';
 
-/** An empty header: a further part of an answer whose first part has it. */
 export function rangeAnswer(head: hot.Header, page: RangePage): Uint8Array {
   return hot.encodeRangeResponse(head, page);
+}
+
+export type PackedPage = Omit<PackedSlice, 'isLast'>;
+
+export function packedRangeAnswer(head: hot.Header, page: PackedPage): Uint8Array {
+  return hot.encodePackedRangeResponse(head, page);
 }
 
 export function putAnswer(head: hot.Header, responses: readonly mvccV1.ResponseOp[]): Uint8Array {

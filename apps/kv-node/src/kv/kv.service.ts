@@ -15,7 +15,7 @@ import {
   type MessageSink,
 } from '@flotilla/grpc';
 import { status } from '@flotilla/grpc';
-import { type RangeQuery, type TableIterator } from '@flotilla/mvcc';
+import { type PackedPages, type PackedQuery } from '@flotilla/mvcc';
 import { hot, type mvccV1, type regattaV1 } from '@flotilla/proto';
 import { type Cancel } from '../node/node-clock.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
@@ -147,7 +147,7 @@ export class KvService {
     if (!table) throw notReady();
     if (request.linearizable) await this.afterBarrier(table, call, () => undefined);
     const query = { ...rangeQuery(request), pageBytesMax: STREAM_PAGE_BYTES_MAX };
-    const view = table.machine.iterate(query);
+    const view = table.machine.iteratePacked(query);
     await this.reads.holding(view, () => this.stream(table, view, call, sink));
   }
 
@@ -257,14 +257,14 @@ export class KvService {
 
   private async stream(
     table: RunningTable,
-    view: TableIterator,
+    view: PackedPages,
     call: CallContext,
     sink: MessageSink,
   ): Promise<void> {
     for (;;) {
       const page = await this.reads.page(view, call);
       if (!page || call.cancelled) return;
-      const behind = sink.write(rangeAnswer(table.header.ofRead(), page));
+      const behind = sink.write(page.answer(table));
       if (behind) await this.withinStallLimit(behind);
       // A whole range must not hold the loop: others take their turn between two pages.
       else await this.runtime.clock.turn();
@@ -347,7 +347,7 @@ function decode<T>(codec: (bytes: Buffer) => T, bytes: Buffer): T {
   }
 }
 
-function rangeQuery(request: regattaV1.RangeRequest): RangeQuery {
+function rangeQuery(request: regattaV1.RangeRequest): PackedQuery {
   return {
     key: request.key,
     rangeEnd: request.rangeEnd.length > 0 ? request.rangeEnd : undefined,

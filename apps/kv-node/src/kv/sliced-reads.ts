@@ -4,22 +4,23 @@
  *   read for a while --all there--> answered in the tick it was asked
  *          \--not yet--> [others take their turn] --> read for a while ... --> answered
  *
- * In: a view of one moment. Out: the answer's bytes. What has been read is encoded at once, piece by
- * piece: the encodings of parts of a message, one behind the other, are the encoding of the message.
+ * In: a view of one moment. Out: the answer's bytes. What is read of a range is packed as it stands in an
+ * answer: the encodings of parts of a message, one behind the other, are the encoding of the message.
  * A view that outlives the tick counts towards the bound of open ones, and is closed in any case.
  */
 import { type CallContext, GrpcStatusError, status } from '@flotilla/grpc';
 import {
   type MayGoOn,
-  type RangeQuery,
+  type PackedPages,
+  type PackedQuery,
+  type PackedSlice,
   TableError,
-  type TableIterator,
   type TxnResult,
 } from '@flotilla/mvcc';
 import { type mvccV1 } from '@flotilla/proto';
 import { type NodeClock } from '../node/node-clock.js';
 import { type RunningTable } from '../tables/table-registry.js';
-import { rangeAnswer } from './answers.js';
+import { packedRangeAnswer } from './answers.js';
 import { OPEN_VIEWS_MAX, READ_SLICE_MS } from './limits.js';
 
 export class SlicedReads {
@@ -30,35 +31,31 @@ export class SlicedReads {
   /** One page of a range. */
   range(
     table: RunningTable,
-    query: RangeQuery,
+    query: PackedQuery,
     call: CallContext,
   ): Uint8Array | Promise<Uint8Array> {
-    const view = table.machine.iterate(query);
+    const view = table.machine.iteratePacked(query);
     let rest: Promise<Uint8Array> | undefined;
     try {
-      const slice = view.slice(this.budget());
-      if (slice === undefined || slice.isLast) {
-        return rangeAnswer(table.header.ofRead(), slice ?? NOTHING);
-      }
-      const { kvs } = slice;
-      const first = rangeAnswer(table.header.ofRead(), { ...NOTHING, kvs });
-      rest = this.holding(view, () => this.restOf(view, first, call));
+      const page = new PageParts();
+      if (page.add(view.slice(this.budget()))) return page.answer(table);
+      rest = this.holding(view, async () => {
+        await this.finish(page, view, call);
+        return page.answer(table);
+      });
       return rest;
     } finally {
       if (rest === undefined) view.close();
     }
   }
 
-  /** Rows and flags of the next page, whole, with turns of others in between. */
-  async page(view: TableIterator, call: CallContext): Promise<PageParts | undefined> {
-    const parts: PageParts = { kvs: [], more: false, count: 0 };
-    for (;;) {
-      const slice = view.slice(this.budget());
-      if (slice === undefined) return undefined;
-      for (const row of slice.kvs) parts.kvs.push(row);
-      if (slice.isLast) return { ...parts, more: slice.more, count: slice.count };
-      await this.othersTurn(call);
-    }
+  /** The next page, whole, with turns of others in between; undefined if there is none. */
+  async page(view: PackedPages, call: CallContext): Promise<PageParts | undefined> {
+    const first = view.slice(this.budget());
+    if (first === undefined) return undefined;
+    const page = new PageParts();
+    if (!page.add(first)) await this.finish(page, view, call);
+    return page;
   }
 
   txn(
@@ -100,21 +97,9 @@ export class SlicedReads {
     }
   }
 
-  private async restOf(
-    view: TableIterator,
-    first: Uint8Array,
-    call: CallContext,
-  ): Promise<Uint8Array> {
-    const parts = [first];
-    for (;;) {
-      await this.othersTurn(call);
-      const slice = view.slice(this.budget());
-      if (slice === undefined) break;
-      const { kvs, more, count, isLast } = slice;
-      parts.push(rangeAnswer(NO_HEADER, isLast ? { kvs, more, count } : { ...NOTHING, kvs }));
-      if (isLast) break;
-    }
-    return Buffer.concat(parts);
+  private async finish(page: PageParts, view: PackedPages, call: CallContext): Promise<void> {
+    do await this.othersTurn(call);
+    while (!page.add(view.slice(this.budget())));
   }
 
   /** Time for one piece, from now on. */
@@ -130,12 +115,29 @@ export class SlicedReads {
   }
 }
 
-/** A further part of an answer whose first part has the header. */
-const NO_HEADER = new Uint8Array(0);
+/** A page in the making, its rows packed. */
+export class PageParts {
+  more = false;
+  private readonly parts: Uint8Array[] = [];
+  private bytes = 0;
+  private count = 0;
 
-type PageParts = Parameters<typeof rangeAnswer>[1];
+  /** Whether it is whole. */
+  add(slice: PackedSlice | undefined): boolean {
+    if (slice === undefined) return true;
+    for (const part of slice.parts) this.parts.push(part);
+    this.bytes += slice.bytes;
+    if (!slice.isLast) return false;
+    this.more = slice.more;
+    this.count = slice.count;
+    return true;
+  }
 
-const NOTHING: PageParts = { kvs: [], more: false, count: 0 };
+  answer(table: RunningTable): Uint8Array {
+    const { parts, bytes, more, count } = this;
+    return packedRangeAnswer(table.header.ofRead(), { parts, bytes, more, count });
+  }
+}
 
 /** The state it began on may be compacted, or replaced by a snapshot, before it is done. */
 function ranOn<T>(run: () => T): T {

@@ -4,6 +4,7 @@
  * Names and labels of Regatta where it has the figure; our own begin with flotilla_. Everything is
  * read at the moment of the scrape: nothing is counted on the way of a request.
  */
+import { type RangeCacheStats, type VersionCacheStats } from '@flotilla/mvcc';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { type NodeCluster } from '../cluster/node-cluster.js';
 import { type PeerSide } from '../peers/peer-side.js';
@@ -25,7 +26,7 @@ export function exposeNodeMetrics(registry: Registry, sources: MetricSources): v
   exposeGroups(registry, sources);
   exposeLog(registry, sources);
   exposeEngine(registry, sources);
-  exposeVersionCache(registry, sources);
+  exposeCaches(registry, sources);
   exposeCluster(registry, sources);
 }
 
@@ -123,8 +124,17 @@ function exposeEngine(registry: Registry, { storage }: MetricSources): void {
   });
 }
 
-function exposeVersionCache(registry: Registry, { cluster }: MetricSources): void {
-  const stats = () => cluster.versions?.stats();
+function exposeCaches(registry: Registry, { cluster }: MetricSources): void {
+  exposeCache(registry, 'flotilla_version_cache', 'Keys', () => cluster.versions?.stats());
+  exposeCache(registry, 'flotilla_range_cache', 'Stretches of keys', () => cluster.ranges?.stats());
+}
+
+function exposeCache(
+  registry: Registry,
+  prefix: string,
+  what: string,
+  stats: () => VersionCacheStats | RangeCacheStats | undefined,
+): void {
   const counter = (name: string, help: string, read: () => number | undefined) =>
     new Counter({
       name,
@@ -144,11 +154,10 @@ function exposeVersionCache(registry: Registry, { cluster }: MetricSources): voi
         this.set(read() ?? 0);
       },
     });
-  const prefix = 'flotilla_version_cache';
-  counter(`${prefix}_hits_total`, 'Keys found in memory.', () => stats()?.hits);
-  counter(`${prefix}_misses_total`, 'Keys looked for in the engine.', () => stats()?.misses);
-  counter(`${prefix}_evictions_total`, 'Keys that made room.', () => stats()?.evictions);
-  gauge(`${prefix}_entries`, 'Keys kept in memory.', () => stats()?.entries);
+  counter(`${prefix}_hits_total`, `${what} found in memory.`, () => stats()?.hits);
+  counter(`${prefix}_misses_total`, `${what} looked for in the engine.`, () => stats()?.misses);
+  counter(`${prefix}_evictions_total`, `${what} that made room.`, () => stats()?.evictions);
+  gauge(`${prefix}_entries`, `${what} kept in memory.`, () => stats()?.entries);
   gauge(`${prefix}_bytes`, 'Memory in use for them.', () => stats()?.bytes);
 }
 

@@ -17,7 +17,7 @@ import {
   TableStateMachine,
   type ApplyResult,
   type Engine,
-  type VersionCache,
+  type TableStateMachineOptions,
 } from '@flotilla/mvcc';
 import { type Group, HostError, HostErrorCode } from '@flotilla/raft';
 import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
@@ -35,6 +35,9 @@ export interface RunningTable {
   readonly machine: TableStateMachine;
   readonly header: TableHeader;
 }
+
+/** What tables keep in memory. */
+export type TableCaches = Pick<TableStateMachineOptions, 'cache' | 'rangeCache'>;
 
 /** Pause before a group is started again after the log had too much to write. */
 const RETRY_MS = 100;
@@ -58,8 +61,8 @@ export class TableRegistry {
     private readonly runtime: NodeRuntime,
     private readonly engine: Engine,
     private readonly onDestroyError: (error: unknown) => void,
-    /** Shared by the tables; absent: every read goes to the engine. */
-    private readonly cache?: VersionCache,
+    /** Shared by the tables; without them every read goes to the engine. */
+    private readonly caches: TableCaches = {},
   ) {}
 
   /** The replica here of the table with this name, as it stands in a request. */
@@ -154,8 +157,7 @@ export class TableRegistry {
   }
 
   private startNow({ id, name, founders, preferredLeader }: TableInfo): void {
-    const { engine, cache } = this;
-    const machine = new TableStateMachine({ engine, tableId: id, cache });
+    const machine = new TableStateMachine({ engine: this.engine, tableId: id, ...this.caches });
     const self = this.runtime.host.nodeId;
     const peers = founders.includes(self) ? founders : [];
     const group = this.runtime.host.startGroup(id, new TableMachine(machine), peers);

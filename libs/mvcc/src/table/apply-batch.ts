@@ -10,6 +10,7 @@
  *     begin(revision) -> put/delete ... -> endRevision() -> begin(next) ... -> write()
  */
 import { ABSENT, type TableVersions } from '../cache/version-cache.js';
+import { type TableRuns } from '../cache/range-cache.js';
 import { type Engine, type EngineBatch } from '../engine/engine.js';
 import { ChangeRowWriter } from './change-row.js';
 import { isInRange, type Keyspace } from './keyspace.js';
@@ -65,6 +66,8 @@ export class ApplyBatch implements RowReader {
     meta: Meta,
     /** Versions kept in memory; told of every change once it is written. */
     private readonly versions?: TableVersions,
+    /** The same of ranges. */
+    private readonly runs?: TableRuns,
     /** Bytes of the entries that will be applied: versions they supersede are of about that size. */
     bytesHint = 0,
   ) {
@@ -210,9 +213,11 @@ export class ApplyBatch implements RowReader {
     } catch (error) {
       // Nobody knows what of it the engine holds.
       this.versions?.clear();
+      this.runs?.clear();
       throw error;
     }
     if (this.versions !== undefined) this.keep(this.versions);
+    if (this.runs?.isEmpty === false) this.noteChanges(this.runs);
   }
 
   /** Gives the changes up. */
@@ -226,6 +231,10 @@ export class ApplyBatch implements RowReader {
       if (row === undefined) versions.drop(key);
       else versions.set(key, row);
     }
+  }
+
+  private noteChanges(runs: TableRuns): void {
+    for (const { key } of this.changed) runs.changed(key);
   }
 
   private settle(cell: Cell, revision: number): void {

@@ -20,7 +20,7 @@ import {
 import { varintSize } from './varint.js';
 
 /** Room for the fields that are not rows: the largest header, `more` and `count`. */
-const RESPONSE_FRAME_BYTES = 96;
+export const RESPONSE_FRAME_BYTES = 96;
 
 /** So many rows, or bytes of rows, are looked at before it is asked again whether there is time. */
 const UNASKED_ROWS_MAX = 64;

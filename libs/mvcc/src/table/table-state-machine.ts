@@ -9,6 +9,7 @@
  * of it is synchronous, so no read ever falls between two changes of one entry.
  */
 import { type mvccV1 } from '@flotilla/proto';
+import { type RangeCache, type TableRuns } from '../cache/range-cache.js';
 import { type TableVersions, type VersionCache } from '../cache/version-cache.js';
 import { type Engine } from '../engine/engine.js';
 import { ApplyBatch } from './apply-batch.js';
@@ -18,9 +19,11 @@ import { COMPACT_ROWS_DEFAULT, compactHistory } from './compaction.js';
 import { allHold, type Condition } from './condition.js';
 import { Keyspace, otherSlot } from './keyspace.js';
 import { decodeMeta, freshMeta, type Meta } from './meta-row.js';
+import { openPackedPages, type PackedQuery } from './packed-pages.js';
 import { openPages, readPage } from './range-pages.js';
 import { RevisionReader } from './revision-reader.js';
 import { LatestReader, ROWS_HINT_DEFAULT, type RowReader } from './row-reader.js';
+import { UnsettledReads } from './row-stretches.js';
 import { activeKeyspace, clearInactive } from './slots.js';
 import { TableError } from './table-error.js';
 import { TableSnapshot } from './table-snapshot.js';
@@ -29,6 +32,7 @@ import {
   type CompactResult,
   type Hasher,
   type LogEntry,
+  type PackedPages,
   type RangePage,
   type RangeQuery,
   type TableIterator,
@@ -47,6 +51,8 @@ export interface TableStateMachineOptions {
   tableId: number;
   /** Keeps versions that are asked for often. Only this object may write the table then. */
   cache?: VersionCache | undefined;
+  /** The same for ranges. */
+  rangeCache?: RangeCache | undefined;
 }
 
 /** Bounds of one engine batch; at least one entry goes in, whatever its size. */
@@ -59,17 +65,20 @@ export class TableStateMachine {
   private readonly engine: Engine;
   private readonly tableId: number;
   private readonly versions: TableVersions | undefined;
+  private readonly runs: TableRuns | undefined;
+  private readonly unsettled = new UnsettledReads();
   private keyspace: Keyspace;
   private latest: LatestReader;
   private meta: Meta;
   private isClosed = false;
 
   /** Takes up the table where the engine left it; a table without rows is empty. */
-  constructor({ engine, tableId, cache }: TableStateMachineOptions) {
+  constructor({ engine, tableId, cache, rangeCache }: TableStateMachineOptions) {
     this.engine = engine;
     this.tableId = tableId;
     this.keyspace = activeKeyspace(engine, tableId);
     this.versions = cache?.table();
+    this.runs = rangeCache?.table();
     this.latest = new LatestReader(engine, this.keyspace, this.versions);
     this.meta = this.storedMeta(this.keyspace);
   }
@@ -108,6 +117,14 @@ export class TableStateMachine {
   /** All pages of a range, as it is at the call. */
   iterate(query: RangeQuery): TableIterator {
     return openPages(this.readerAt(query.revision), query);
+  }
+
+  /** The same pages, of the newest state, as bytes: what is asked for often comes from memory. */
+  iteratePacked(query: PackedQuery): PackedPages {
+    this.requireOpen();
+    const { engine, keyspace, runs, unsettled, latest } = this;
+    const get = (key: Buffer) => latest.get(key);
+    return openPackedPages({ engine, keyspace, runs, unsettled, get }, query);
   }
 
   /** Whether all conditions hold now. */
@@ -205,12 +222,14 @@ export class TableStateMachine {
       const indexes = `${meta.appliedIndex}, the table holds ${this.meta.appliedIndex}`;
       throw notStaged(`the state staged for table ${this.tableId} holds entry ${indexes}`);
     }
+    this.unsettled.settle();
     this.engine
       .batch()
       .put(next.activeKey, Buffer.concat([Buffer.from([next.slot]), note]))
       .del(next.stagedKey)
       .write();
     this.versions?.clear();
+    this.runs?.clear();
     this.keyspace = next;
     this.latest = new LatestReader(this.engine, next, this.versions);
     this.meta = meta;
@@ -225,9 +244,11 @@ export class TableStateMachine {
   /** Removes every row of the table; the object cannot be used afterwards. Idempotent. */
   destroy(): void {
     if (this.isClosed) return;
+    this.unsettled.settle();
     this.engine.deleteRange(this.keyspace.wholeTable());
     this.isClosed = true;
     this.versions?.close();
+    this.runs?.clear();
   }
 
   /** As many of the entries that have no result yet as fit one engine batch. */
@@ -252,7 +273,8 @@ export class TableStateMachine {
       window.push({ index: entry.index, command });
     }
     if (window.length === 0) return;
-    const batch = new ApplyBatch(this.engine, this.keyspace, this.meta, this.versions, bytes);
+    const { engine, keyspace, meta, versions, runs } = this;
+    const batch = new ApplyBatch(engine, keyspace, meta, versions, runs, bytes);
     try {
       batch.prefetch(putKeys);
       for (const { index, command } of window) {
@@ -260,10 +282,12 @@ export class TableStateMachine {
         batch.endRevision();
         batch.meta.appliedIndex = index;
       }
+      this.unsettled.settle();
       batch.write();
     } finally {
       batch.discard();
     }
+    if (batch.meta.epoch !== this.meta.epoch) this.runs?.clear();
     this.meta = batch.meta;
   }
 

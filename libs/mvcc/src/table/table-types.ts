@@ -86,6 +86,26 @@ export interface TableIterator {
   close(): void;
 }
 
+/** A piece of a page whose rows are packed: field `kvs` of `regatta.v1.RangeResponse`, again and again. */
+export interface PackedSlice {
+  /** Views of memory that is never written again. */
+  parts: Uint8Array[];
+  /** Of all parts. */
+  bytes: number;
+  /** As in {@link PageSlice}: said of the page once `isLast`. */
+  more: boolean;
+  count: number;
+  isLast: boolean;
+}
+
+/** The pages of a {@link TableIterator}, packed. */
+export interface PackedPages {
+  /** The next piece of a page. At least some rows are looked at, whatever `mayGoOn` says. */
+  slice(mayGoOn: MayGoOn): PackedSlice | undefined;
+  /** Frees what is open; idempotent. Must be called unless the last page was read. */
+  close(): void;
+}
+
 /** Result of a Txn that changed nothing. */
 export interface TxnResult {
   succeeded: boolean;

@@ -18,8 +18,10 @@ export {
 export {
   encodeDeleteRangeResponse,
   encodePutResponse,
+  encodePackedRangeResponse,
   encodeRangeResponse,
   encodeTxnResponse,
+  type PackedPageFields,
   type PageFields,
   type RowFields,
 } from './response-encoders.js';

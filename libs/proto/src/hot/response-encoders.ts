@@ -13,6 +13,7 @@ import {
   writeResponseOp,
 } from './result-encoder.js';
 import {
+  copyInto,
   dataBytes,
   filled,
   flagBytes,
@@ -46,6 +47,26 @@ export function encodeRangeResponse(header: Header, { kvs, more, count }: PageFi
   const out = Buffer.allocUnsafe(size);
   let at = writeHeader(out, 0, header);
   for (const row of kvs) at = writeRow(out, at, row);
+  at = writeFlag(out, at, 0x20, more);
+  return filled(out, writeNumber(out, at, 0x28, count));
+}
+
+/** Rows that are encoded already, as field `kvs` again and again, in pieces. */
+export interface PackedPageFields {
+  readonly parts: readonly Uint8Array[];
+  /** Of all parts. */
+  readonly bytes: number;
+  readonly more: boolean;
+  readonly count: number;
+}
+
+export function encodePackedRangeResponse(header: Header, page: PackedPageFields): Buffer {
+  const { parts, bytes, more, count } = page;
+  const out = Buffer.allocUnsafe(
+    headerBytes(header) + bytes + flagBytes(more) + numberBytes(count),
+  );
+  let at = writeHeader(out, 0, header);
+  for (const part of parts) at = copyInto(out, at, part);
   at = writeFlag(out, at, 0x20, more);
   return filled(out, writeNumber(out, at, 0x28, count));
 }

@@ -1,0 +1,218 @@
+/**
+ * The rows of a range at one moment, stretch by stretch, from memory where they are kept there and from
+ * the engine where not.
+ *
+ *   unsettled: nothing was written since it began; what memory and engine hold now is its moment
+ *        \-- the table is about to change --> settled: the rest comes from one view of the engine
+ *
+ * In: a range. Out: packed rows in order, without a gap. A view of the engine is opened when it is needed,
+ * and before the table changes at the latest: two moments must never be mixed.
+ */
+import { type TableRuns } from '../cache/range-cache.js';
+import { compareKeys, type Run, runOfKeys, runOfStored } from '../cache/run.js';
+import { type Engine, type EngineIterator } from '../engine/engine.js';
+import { isEmptyRange, type Keyspace, type KeyRange } from './keyspace.js';
+import { type Version } from './row-codec.js';
+import { ROWS_HINT_DEFAULT, SCAN_PAGE_BYTES_MAX } from './row-reader.js';
+
+/** Rows of one read of the engine; one that goes on reads at least the first number. */
+const READ_ROWS_MIN = 32;
+const READ_ROWS_MAX = 256;
+/** Reads of one table that go on later without a view of the engine; the rest open theirs at once. */
+const UNSETTLED_MAX = 64;
+
+/** Reads of a table that have no view of the engine, and have to open one before it changes. */
+export class UnsettledReads {
+  private readonly all = new Set<RowStretches>();
+
+  get isCrowded(): boolean {
+    return this.all.size > UNSETTLED_MAX;
+  }
+
+  add(read: RowStretches): void {
+    this.all.add(read);
+  }
+
+  delete(read: RowStretches): void {
+    this.all.delete(read);
+  }
+
+  /** The table is about to change. */
+  settle(): void {
+    if (this.all.size === 0) return;
+    for (const read of this.all) read.settle();
+  }
+}
+
+/** Where a table's newest rows are read. */
+export interface StretchSource {
+  readonly engine: Engine;
+  readonly keyspace: Keyspace;
+  /** Absent: nothing is kept in memory. */
+  readonly runs: TableRuns | undefined;
+  readonly unsettled: UnsettledReads;
+  /** What is stored of a key now. */
+  readonly get: (key: Buffer) => Version | undefined;
+}
+
+export interface StretchQuery {
+  readonly range: KeyRange;
+  /** Keys alone are enough: what is read for it is not kept. */
+  readonly keysOnly: boolean;
+  /** Rows the caller expects to read; 0: no idea. */
+  readonly rowsHint: number;
+}
+
+interface View {
+  readonly iterator: EngineIterator;
+  /** Where it ends. */
+  readonly high: Uint8Array | undefined;
+}
+
+/** Rows of a run, from one position up to and without another. */
+export interface Stretch {
+  readonly run: Run;
+  readonly from: number;
+  readonly until: number;
+}
+
+export class RowStretches {
+  /** What lies below it has been given. Undefined: all has. */
+  private position: Uint8Array | undefined;
+  private readonly end: Uint8Array | undefined;
+  private view: View | undefined;
+  private isSettled = false;
+  /** The view could not be opened when it had to be. */
+  private failure: Error | undefined;
+  private expected: number;
+  private readRows: number;
+  private keptBytes = 0;
+
+  constructor(
+    private readonly source: StretchSource,
+    private readonly query: StretchQuery,
+  ) {
+    const { range, rowsHint } = query;
+    // Both are used after the call.
+    this.end = range.end && Buffer.from(range.end);
+    this.expected = rowsHint > 0 ? rowsHint : ROWS_HINT_DEFAULT;
+    this.readRows = Math.min(this.expected, READ_ROWS_MAX);
+    if (isEmptyRange(range)) return;
+    this.position = Buffer.from(range.start);
+    source.unsettled.add(this);
+  }
+
+  /** The next rows; undefined at the end. */
+  next(): Stretch | undefined {
+    if (this.failure !== undefined) throw this.failure;
+    while (this.position !== undefined) {
+      const stretch = this.kept(this.position) ?? this.read(this.position);
+      this.expected -= stretch.until - stretch.from;
+      const { high } = stretch.run;
+      this.position = high && !this.isEnd(high) ? high : undefined;
+      if (this.position === undefined) this.close();
+      if (stretch.until > stretch.from) return stretch;
+    }
+    return undefined;
+  }
+
+  /** Others take their turn. */
+  pause(): void {
+    if (!this.isSettled && this.source.unsettled.isCrowded) this.settle();
+  }
+
+  /** From now on memory and engine may show another moment. */
+  settle(): void {
+    if (this.isSettled) return;
+    this.isSettled = true;
+    this.source.unsettled.delete(this);
+    if (this.position === undefined) return;
+    if (this.view !== undefined && this.view.high === this.end) return;
+    try {
+      this.view?.iterator.close();
+      this.view = undefined;
+      this.view = this.open(this.position, this.end);
+    } catch (error) {
+      // It concerns this read, not the write that comes.
+      this.failure = error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.position = undefined;
+    this.source.unsettled.delete(this);
+    this.closeView();
+  }
+
+  private kept(position: Uint8Array): Stretch | undefined {
+    const { runs, get } = this.source;
+    if (runs === undefined || this.isSettled) return undefined;
+    const run = runs.find(position, get);
+    if (run === undefined) return undefined;
+    // It stands where the run begins.
+    this.closeView();
+    const from = compareKeys(run.low, position) === 0 ? 0 : run.indexOf(position);
+    const goesOn = this.end === undefined || (run.high !== undefined && !this.isBeyond(run.high));
+    const until = goesOn || this.end === undefined ? run.count : run.indexOf(this.end);
+    return { run, from, until };
+  }
+
+  private read(position: Uint8Array): Stretch {
+    const { keysOnly } = this.query;
+    this.view ??= this.open(position, this.isSettled ? this.end : this.gapEnd(position));
+    const { iterator, high } = this.view;
+    const { items, done } = iterator.read(this.readRows);
+    const wanted = this.expected > items.length ? this.expected - items.length : this.readRows * 2;
+    this.readRows = Math.min(Math.max(READ_ROWS_MIN, wanted), READ_ROWS_MAX);
+    const end = done ? { high } : undefined;
+    if (done) this.closeView();
+    const { keyspace } = this.source;
+    const run = keysOnly
+      ? runOfKeys(
+          items.map((key) => keyspace.userKeyOfLive(key)),
+          position,
+          end,
+        )
+      : runOfStored(items, position, end);
+    if (!keysOnly) this.keep(run);
+    return { run, from: 0, until: run.count };
+  }
+
+  private keep(run: Run): void {
+    const { runs } = this.source;
+    if (runs === undefined || this.isSettled || this.keptBytes > runs.readBytesMax) return;
+    this.keptBytes += run.bytes;
+    runs.store(run);
+  }
+
+  private open(position: Uint8Array, high: Uint8Array | undefined): View {
+    const { engine, keyspace, runs } = this.source;
+    const pageBytesMax = Math.min(runs?.runBytesMax ?? SCAN_PAGE_BYTES_MAX, SCAN_PAGE_BYTES_MAX);
+    const iterator = engine.iterator({
+      ...keyspace.liveRange({ start: position, end: high }),
+      content: this.query.keysOnly ? 'keys' : 'values',
+      pageBytesMax,
+    });
+    return { iterator, high };
+  }
+
+  /** What memory has next, or the end of the range. */
+  private gapEnd(position: Uint8Array): Uint8Array | undefined {
+    const low = this.source.runs?.nextLow(position);
+    return low !== undefined && !this.isBeyond(low) ? low : this.end;
+  }
+
+  private isEnd(high: Uint8Array): boolean {
+    return this.end !== undefined && compareKeys(high, this.end) >= 0;
+  }
+
+  private isBeyond(high: Uint8Array): boolean {
+    return this.end !== undefined && compareKeys(high, this.end) > 0;
+  }
+
+  private closeView(): void {
+    this.view?.iterator.close();
+    this.view = undefined;
+  }
+}
