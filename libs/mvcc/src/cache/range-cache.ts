@@ -71,9 +71,17 @@ export class TableRuns {
     const at = this.lastUpTo(key);
     const run = this.runs[at];
     const found = run && !run.isBelow(key) ? this.current(run, at, get) : undefined;
-    if (found === undefined) this.cache.missed();
-    else this.cache.used(found);
+    this.cache.looked(found !== undefined);
     return found;
+  }
+
+  /**
+   * Rows of a run are asked for, from one position up to and without another. Who reads on from page to
+   * page finds some that were read ahead, and has not asked for them before.
+   */
+  used(run: Run, from: number, until: number): void {
+    if (from < run.seen) this.cache.used(run);
+    run.seen = Math.max(run.seen, until);
   }
 
   /** Where the first run above a key begins. */
@@ -193,13 +201,13 @@ export class RangeCache {
     return { hits, misses, evictions, entries: this.newcomers.size + this.proven.size, bytes };
   }
 
-  used(run: Run): void {
-    this.hits++;
-    if (run.uses < USES_MAX) run.uses++;
+  looked(isHit: boolean): void {
+    if (isHit) this.hits++;
+    else this.misses++;
   }
 
-  missed(): void {
-    this.misses++;
+  used(run: Run): void {
+    if (run.uses < USES_MAX) run.uses++;
   }
 
   /** Whoever adds something makes room once all is in its place. */

@@ -42,6 +42,8 @@ export class Run implements RunBounds {
   /** How often it was asked for lately; kept by the cache. */
   uses = 0;
   isProven = false;
+  /** So many of its rows, from the first one on, have been asked for. */
+  seen = 0;
   private changes: Buffer | undefined;
   private changesBytes = 0;
 
@@ -178,7 +180,9 @@ export class Run implements RunBounds {
       from = next;
     }
     draft.copy(this, from, this.count);
-    return draft.run();
+    const run = draft.run();
+    run.seen = this.seen;
+    return run;
   }
 
   /** Both as one; the other one begins where this one ends. */
@@ -188,7 +192,9 @@ export class Run implements RunBounds {
     const draft = new Draft(this.count + next.count, bytes, bounds);
     draft.copy(this, 0, this.count);
     draft.copy(next, 0, next.count);
-    return draft.run();
+    const run = draft.run();
+    run.seen = this.seen < this.count ? this.seen : this.count + next.seen;
+    return run;
   }
 
   start(row: number): number {

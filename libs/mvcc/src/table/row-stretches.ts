@@ -13,7 +13,7 @@ import { compareKeys, type Run, runOfKeys, runOfStored } from '../cache/run.js';
 import { type Engine, type EngineIterator } from '../engine/engine.js';
 import { isEmptyRange, type Keyspace, type KeyRange } from './keyspace.js';
 import { type Version } from './row-codec.js';
-import { ROWS_HINT_DEFAULT, SCAN_PAGE_BYTES_MAX } from './row-reader.js';
+import { SCAN_PAGE_BYTES_MAX } from './row-reader.js';
 
 /** Rows of one read of the engine; one that goes on reads at least the first number. */
 const READ_ROWS_MIN = 32;
@@ -84,8 +84,10 @@ export class RowStretches {
   private isSettled = false;
   /** The view could not be opened when it had to be. */
   private failure: Error | undefined;
+  /** Rows that are still to be given, and one more. */
   private expected: number;
-  private readRows: number;
+  /** Of the last read of the engine. */
+  private readRows = 0;
   private keptBytes = 0;
 
   constructor(
@@ -93,10 +95,9 @@ export class RowStretches {
     private readonly query: StretchQuery,
   ) {
     const { range, rowsHint } = query;
+    this.expected = rowsHint > 0 ? rowsHint : Infinity;
     // Both are used after the call.
     this.end = range.end && Buffer.from(range.end);
-    this.expected = rowsHint > 0 ? rowsHint : ROWS_HINT_DEFAULT;
-    this.readRows = Math.min(this.expected, READ_ROWS_MAX);
     if (isEmptyRange(range)) return;
     this.position = Buffer.from(range.start);
     source.unsettled.add(this);
@@ -155,6 +156,7 @@ export class RowStretches {
     const from = compareKeys(run.low, position) === 0 ? 0 : run.indexOf(position);
     const goesOn = this.end === undefined || (run.high !== undefined && !this.isBeyond(run.high));
     const until = goesOn || this.end === undefined ? run.count : run.indexOf(this.end);
+    runs.used(run, from, Math.min(until, from + this.expected - 1));
     return { run, from, until };
   }
 
@@ -162,9 +164,7 @@ export class RowStretches {
     const { keysOnly } = this.query;
     this.view ??= this.open(position, this.isSettled ? this.end : this.gapEnd(position));
     const { iterator, high } = this.view;
-    const { items, done } = iterator.read(this.readRows);
-    const wanted = this.expected > items.length ? this.expected - items.length : this.readRows * 2;
-    this.readRows = Math.min(Math.max(READ_ROWS_MIN, wanted), READ_ROWS_MAX);
+    const { items, done } = iterator.read(this.rowsToRead());
     const end = done ? { high } : undefined;
     if (done) this.closeView();
     const { keyspace } = this.source;
@@ -179,10 +179,21 @@ export class RowStretches {
     return { run, from: 0, until: run.count };
   }
 
+  /** First what is expected, or a few; then more and more. */
+  private rowsToRead(): number {
+    const isFirst = this.readRows === 0;
+    const grown = isFirst ? READ_ROWS_MIN : this.readRows * 2;
+    const wanted = this.expected < Infinity ? this.expected : grown;
+    const least = isFirst ? 1 : READ_ROWS_MIN;
+    this.readRows = Math.min(Math.max(least, wanted), READ_ROWS_MAX);
+    return this.readRows;
+  }
+
   private keep(run: Run): void {
     const { runs } = this.source;
     if (runs === undefined || this.isSettled || this.keptBytes > runs.readBytesMax) return;
     this.keptBytes += run.bytes;
+    run.seen = Math.max(0, Math.min(run.count, this.expected - 1));
     runs.store(run);
   }
 
