@@ -122,6 +122,30 @@ function mixed(connections: number, streams: number): Case {
   };
 }
 
+/** Ranges of 100 pairs and puts of one pair each, so many to so many, into what the ranges read. */
+function rangesAndPuts(ranges: number, puts: number): Case {
+  const pairs = 100;
+  return {
+    label: `${ranges} ranges of ${pairs}, ${puts} puts 4x4`,
+    connections: 4,
+    streams: 4,
+    keysEach: pairs,
+    course: 'timed',
+    requests: (protocol) => [
+      {
+        template: { ...rangeTemplate(protocol, pairs), weight: ranges },
+        writes: false,
+        answerBytesLeast: pairs * VALUE_BYTES,
+      },
+      {
+        template: { ...putTemplate(protocol, VALUE_BYTES), weight: puts },
+        writes: true,
+        answerBytesLeast: 1,
+      },
+    ],
+  };
+}
+
 function batches(label: string, byCommand: boolean): Case {
   return {
     label,
@@ -184,6 +208,14 @@ export const SCENARIOS: readonly Scenario[] = [
     isLoaded: true,
     writes: true,
     cases: [mixed(8, 32)],
+  },
+  {
+    name: 'range-mixed',
+    nodes: 1,
+    keysDefault: KEYS_DEFAULT,
+    isLoaded: true,
+    writes: true,
+    cases: [rangesAndPuts(9, 1), rangesAndPuts(1, 9)],
   },
   {
     name: 'import',
