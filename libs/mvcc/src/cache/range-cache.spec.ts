@@ -73,9 +73,22 @@ class Bench {
     return { rows, views: this.watched.views - before };
   }
 
+  text(query: RangeQuery): string {
+    return textOf(this.table.iteratePacked(query));
+  }
+
   from(at: number, limit = 100): RangeQuery {
     return { key: bytes(name(at)), rangeEnd: FROM_KEY, limit };
   }
+}
+
+/** What is left of a range. */
+function textOf(pages: PackedPages): string {
+  const parts: Uint8Array[] = [];
+  for (let slice = pages.slice(always); slice; slice = pages.slice(always)) {
+    parts.push(...slice.parts);
+  }
+  return Buffer.concat(parts).toString('latin1');
 }
 
 const ALL: RangeQuery = { key: bytes('\0'), rangeEnd: FROM_KEY };
@@ -164,6 +177,40 @@ describe('the bound in bytes', () => {
     expect(bench.cache.stats().bytes).toBeGreaterThan(KEYS);
     bench.table.destroy();
     expect(bench.cache.stats()).toMatchObject({ bytes: 0, entries: 0 });
+  });
+});
+
+describe('a read that goes on later', () => {
+  it('does not keep what another read has kept meanwhile: a change would miss one of both', () => {
+    const bench = new Bench(MIB);
+    const first = bench.table.iteratePacked(ALL);
+    expect(first.slice(never)?.count).toBeLessThan(40);
+    expect(bench.read(bench.from(40, 20)).rows).toBe(20);
+    while (first.slice(always));
+    const range = { key: bytes(name(33)), rangeEnd: bytes(name(99)) };
+    bench.read(range);
+    bench.apply(put(name(50), 'changed'));
+    expect(bench.text(range)).toContain('changed');
+  });
+
+  it('shows its moment behind the runs that it could have used, when all of it has changed', () => {
+    const bench = new Bench(MIB);
+    bench.read(bench.from(500));
+    const range = { key: bytes(name(0)), rangeEnd: bytes(name(1_000)) };
+    const pages = bench.table.iteratePacked(range);
+    expect(pages.slice(never)?.count).toBeLessThan(500);
+    for (const at of [100, 550, 700]) bench.apply(put(name(at), 'changed'));
+    expect(textOf(pages)).not.toContain('changed');
+    expect(bench.text(range).match(/changed/g)).toHaveLength(3);
+  });
+
+  it("does not look at the bounds it was given any more: they are the caller's", () => {
+    const bench = new Bench(MIB);
+    const query = { key: bytes(name(10)), rangeEnd: bytes(name(20)) };
+    const pages = bench.table.iteratePacked(query);
+    query.key.fill(0xff);
+    query.rangeEnd.fill(0xff);
+    expect(pages.slice(always)?.count).toBe(10);
   });
 });
 

@@ -89,13 +89,12 @@ export class TableRuns {
     return this.runs[this.lastUpTo(key) + 1]?.low;
   }
 
-  /** Keeps a run that shows what the engine holds now. */
+  /** Keeps a run that shows what the engine holds now, and begins where no run is. */
   store(run: Run): void {
     if (run.memoryBytes > this.runBytesMax * OVERSIZE) return;
     const at = this.lastUpTo(run.low) + 1;
-    const [before, after] = [this.runs[at - 1], this.runs[at]];
-    // Others may have stored a part of it meanwhile.
-    if (before && !before.isBelow(run.low)) return;
+    const after = this.runs[at];
+    // Another read may have stored what lies ahead since this one began.
     if (after && (run.high === undefined || compareKeys(after.low, run.high) < 0)) return;
     this.runs.splice(at, 0, run);
     this.cache.insert(this, run);
