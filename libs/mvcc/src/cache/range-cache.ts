@@ -10,7 +10,7 @@
  *                 \--> gone                     \--> gone
  */
 import { type Version } from '../table/row-codec.js';
-import { compareKeys, type Run } from './run.js';
+import { commonBytes, compareKeys, type Run } from './run.js';
 
 /** Default bound of all that the cache holds. */
 export const RANGE_CACHE_BYTES_DEFAULT = 32 * 1024 * 1024;
@@ -159,10 +159,21 @@ export class TableRuns {
   private lastUpTo(key: Uint8Array): number {
     let low = 0;
     let high = this.runs.length;
+    // Keys between two others begin with what these have in common.
+    let [sameAsLow, sameAsHigh] = [0, 0];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.runs[middle]?.isAbove(key) === true) high = middle;
-      else low = middle + 1;
+      const begin = this.runs[middle]?.low;
+      if (begin === undefined) break;
+      const same = commonBytes(begin, key, Math.min(sameAsLow, sameAsHigh));
+      // Whichever ends there is the lower one.
+      if ((begin[same] ?? -1) > (key[same] ?? -1)) {
+        high = middle;
+        sameAsHigh = same;
+      } else {
+        low = middle + 1;
+        sameAsLow = same;
+      }
     }
     return low - 1;
   }

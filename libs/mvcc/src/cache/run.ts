@@ -80,10 +80,6 @@ export class Run implements RunBounds {
     return this.memory.length + CHANGES_BYTES + OVERHEAD_BYTES;
   }
 
-  isAbove(key: Uint8Array): boolean {
-    return compareKeys(this.low, key) > 0;
-  }
-
   isBelow(key: Uint8Array): boolean {
     return this.high !== undefined && compareKeys(this.high, key) <= 0;
   }
@@ -145,12 +141,13 @@ export class Run implements RunBounds {
     const { changes } = this;
     for (let at = 0; at < this.changesBytes;) {
       const start = at + LENGTH_BYTES;
-      at = start + changes.readUInt16LE(at);
+      at = start + lengthAt(changes, at);
       if (at - start === key.length && isSame(changes, start, key)) return true;
     }
     const end = this.changesBytes + LENGTH_BYTES + key.length;
     if (end > CHANGES_BYTES) return false;
-    changes.writeUInt16LE(key.length, this.changesBytes);
+    changes[this.changesBytes] = key.length & 0xff;
+    changes[this.changesBytes + 1] = key.length >>> 8;
     changes.set(key, this.changesBytes + LENGTH_BYTES);
     this.changesBytes = end;
     return true;
@@ -214,7 +211,7 @@ export class Run implements RunBounds {
     const { changes } = this;
     for (let at = 0; changes && at < this.changesBytes;) {
       const start = at + LENGTH_BYTES;
-      at = start + changes.readUInt16LE(at);
+      at = start + lengthAt(changes, at);
       keys.push(changes.subarray(start, at));
     }
     return keys.sort((one, other) => Buffer.compare(one, other));
@@ -316,6 +313,14 @@ export function compareKeys(one: Uint8Array, other: Uint8Array): number {
   return compareBytes(one, 0, one.length, other);
 }
 
+/** How many bytes two keys begin with in common; so many are known to be. */
+export function commonBytes(one: Uint8Array, other: Uint8Array, known: number): number {
+  const length = Math.min(one.length, other.length);
+  let at = known;
+  while (at < length && one[at] === other[at]) at++;
+  return at;
+}
+
 /** Keys are short: a loop is faster than a call into the engine. */
 function compareBytes(bytes: Uint8Array, start: number, length: number, key: Uint8Array): number {
   const shorter = Math.min(length, key.length);
@@ -324,6 +329,10 @@ function compareBytes(bytes: Uint8Array, start: number, length: number, key: Uin
     if (order !== 0) return order;
   }
   return length - key.length;
+}
+
+function lengthAt(bytes: Buffer, at: number): number {
+  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
 }
 
 function isSame(bytes: Buffer, start: number, key: Uint8Array): boolean {
