@@ -16,7 +16,7 @@ import {
   packVersion,
   storedKey,
 } from './packed-row.js';
-import { encodeVersion, Version } from './row-codec.js';
+import { encodeVersion, FORMAT, Version } from './row-codec.js';
 
 const NO_HEADER = new Uint8Array(0);
 const number = fc.oneof(
@@ -74,12 +74,18 @@ describe('a packed row', () => {
         const stored = encodeVersion(row);
         const headBytes = stored.length - row.value.length;
         const out = Buffer.alloc(packedBytesMax(stored.length) + 8);
-        const corrupt = expect.objectContaining({ code: 'TABLE_ROW_CORRUPT' });
+        const corrupt: unknown = expect.objectContaining({ code: 'TABLE_ROW_CORRUPT' });
         const damaged = [
           stored.subarray(0, cut % headBytes),
-          Buffer.concat([Buffer.from([2]), stored.subarray(1)]),
-          Buffer.concat([Buffer.of(1, 255, 255, 255, 255, 255, 255, 255, 16), stored.subarray(2)]),
-          Buffer.concat([Buffer.of(1, 255, 255, 255, 255, 255, 255, 255, 255), stored.subarray(2)]),
+          Buffer.concat([Buffer.of(FORMAT - 1), stored.subarray(1)]),
+          Buffer.concat([
+            Buffer.of(FORMAT, 255, 255, 255, 255, 255, 255, 255, 16),
+            stored.subarray(2),
+          ]),
+          Buffer.concat([
+            Buffer.of(FORMAT, 255, 255, 255, 255, 255, 255, 255, 255),
+            stored.subarray(2),
+          ]),
         ];
         for (const bad of damaged) expect(() => packStored(out, 0, bad)).toThrow(corrupt);
       }),

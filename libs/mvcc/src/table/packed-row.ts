@@ -7,7 +7,7 @@
  * In: rows as the engine holds them, versions, keys alone. Out: packed bytes. What is empty or 0 is
  * left out, as the wire format has it. A damaged row must never be packed: it throws.
  */
-import { type Version, FORMAT } from './row-codec.js';
+import { FORMAT, type Version } from './row-codec.js';
 import { damaged, varintSize, writeVarint } from './varint.js';
 
 const ROW_TAG = 0x1a;
