@@ -103,6 +103,7 @@ const SIMULATED = [
   ...[
     'catalog',
     'cluster',
+    'feed',
     'kv',
     'node',
     'peers',

@@ -31,6 +31,7 @@ import { AppModule } from './app.module.js';
 import { CLUSTER_CHANGES_SERVICE } from './cluster/cluster-changes.controller.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
 import { serverTls } from './config/server-tls.js';
+import { FEED_SERVICE } from './feed/feed.service.js';
 import { CONTROLLER_METHODS } from './grpc-methods.js';
 import { exposeNodeMetrics, type MetricSources } from './node/node-metrics.js';
 import { TABLES_SERVICE } from './tables/tables.controller.js';
@@ -49,7 +50,7 @@ export class ApiServers {
   private app: NestFastifyApplication | undefined;
 
   constructor(private readonly parts: ApiParts) {
-    const { api, tables } = parts.loaded.config;
+    const { api, tables, replication } = parts.loaded.config;
     this.server = createGrpcServer(api.transport, {
       logger: parts.logger.child('grpc'),
       concurrentStreamsMax: api.maxConcurrentStreams,
@@ -59,6 +60,10 @@ export class ApiServers {
     this.server.authorize(TABLES_SERVICE, bearerAuth(tables.token));
     this.server.authorize(CLUSTER_CHANGES_SERVICE, bearerAuth(tables.token));
     parts.cluster.kv.register(this.server);
+    if (!replication.enabled) return;
+    // What it tells beyond the KV API is which tables there are: that is what the token guards.
+    this.server.authorize(FEED_SERVICE, bearerAuth(tables.token));
+    parts.cluster.feed.register(this.server);
   }
 
   async start(): Promise<{ readonly apiAddress: string; readonly restAddress: string }> {

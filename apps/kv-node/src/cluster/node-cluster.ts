@@ -12,6 +12,7 @@ import { Catalog } from '../catalog/catalog.service.js';
 import { type CatalogChange } from '../catalog/catalog-state.js';
 import { type NodeDirectory } from '../catalog/node-directory.js';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
+import { FeedService } from '../feed/feed.service.js';
 import { KvService } from '../kv/kv.service.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeIdentity } from '../node/node-identity.js';
@@ -52,6 +53,7 @@ export class NodeCluster {
   readonly tables: TableRegistry;
   readonly view: ClusterView;
   readonly kv: KvService;
+  readonly feed: FeedService;
   readonly admin: TableAdmin;
   readonly operator: ClusterOperator;
   readonly changes: ClusterChanges;
@@ -76,11 +78,13 @@ export class NodeCluster {
     const forwarder = new Forwarder(runtime, network);
     const router = new TableRouter(runtime, this.catalog, this.tables, network, forwarder);
     this.kv = new KvService(runtime, router);
+    this.feed = new FeedService(runtime, this.catalog, this.tables, router);
     const passed = new PassedCalls(
       runtime,
       this.catalog,
       this.tables,
       this.kv,
+      this.feed,
       forwarder,
       (error, method) => logger.error({ err: error, method }, 'a passed call failed'),
     );

@@ -8,16 +8,9 @@
  * What this node cannot answer is passed on, and what others pass on comes in by `passedOn`. Handlers
  * are bound to the server directly: nothing stands between them and the bytes.
  */
-import {
-  type CallContext,
-  type GrpcServer,
-  GrpcStatusError,
-  type MessageSink,
-} from '@flotilla/grpc';
-import { status } from '@flotilla/grpc';
+import { type CallContext, type GrpcServer, type MessageSink } from '@flotilla/grpc';
 import { type PackedPages, type PackedQuery } from '@flotilla/mvcc';
 import { hot, type mvccV1, type regattaV1 } from '@flotilla/proto';
-import { type Cancel } from '../node/node-clock.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import {
   mayTryAgain,
@@ -40,7 +33,8 @@ import {
   TXNS,
   type WriteKind,
 } from './kv-methods.js';
-import { OPERATION_TIMEOUT_MS, READER_STALL_MS, STREAM_PAGE_BYTES_MAX } from './limits.js';
+import { OPERATION_TIMEOUT_MS, STREAM_PAGE_BYTES_MAX } from './limits.js';
+import { withinStallLimit } from './reader-stall.js';
 import { SlicedReads } from './sliced-reads.js';
 import {
   checkDeleteRange,
@@ -139,7 +133,7 @@ export class KvService {
     if (remote) {
       for await (const message of remote) {
         const behind = sink.write(message);
-        if (behind) await this.withinStallLimit(behind);
+        if (behind) await withinStallLimit(this.runtime.clock, behind);
       }
       return;
     }
@@ -265,7 +259,7 @@ export class KvService {
       const page = await this.reads.page(view, call);
       if (!page || call.cancelled) return;
       const behind = sink.write(page.answer(table));
-      if (behind) await this.withinStallLimit(behind);
+      if (behind) await withinStallLimit(this.runtime.clock, behind);
       // A whole range must not hold the loop: others take their turn between two pages.
       else await this.runtime.clock.turn();
       if (!page.more) return;
@@ -296,22 +290,6 @@ export class KvService {
   ): T | Promise<T> {
     if (table.group.isCurrent) return read();
     return table.group.readBarrier(this.deadline(call)).then(read, rethrown);
-  }
-
-  /** Waits for a reader that is behind, but not for ever: its view keeps old data on disk. */
-  private async withinStallLimit(behind: Promise<void>): Promise<void> {
-    let cancel: Cancel | undefined;
-    const stalled = new Promise<never>((_, reject) => {
-      cancel = this.runtime.clock.after(READER_STALL_MS, () => {
-        const message = `the reader took nothing for ${READER_STALL_MS} ms`;
-        reject(new GrpcStatusError(status.DEADLINE_EXCEEDED, message));
-      });
-    });
-    try {
-      await Promise.race([behind, stalled]);
-    } finally {
-      cancel?.();
-    }
   }
 
   /** The caller's deadline where there is one, on the clock of the host. */

@@ -3,7 +3,7 @@
  */
 
 export interface PeerCallOptions {
-  /** How long the call may take. */
+  /** How long the call may take; Infinity for a stream that ends when it is not wanted any more. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;
 }

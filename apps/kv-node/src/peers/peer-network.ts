@@ -264,7 +264,8 @@ export class PeerNetwork implements PeerSender, PeerCalls {
   private callOptions(node: number, options: PeerCallOptions) {
     const { deadlineMs, signal } = options;
     const metadata = helloMetadata(this.own, node);
-    return { deadlineMs, metadata, ...(signal && { signal }) };
+    const isBounded = Number.isFinite(deadlineMs);
+    return { metadata, ...(isBounded && { deadlineMs }), ...(signal && { signal }) };
   }
 
   private noteRefusal(node: number, error: unknown): void {

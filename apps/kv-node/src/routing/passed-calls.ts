@@ -3,6 +3,7 @@
  * for themselves.
  *
  *   regatta.v1.KV/...            answered here, or passed on once more
+ *   flotilla.replication.v1/...  the same: logs and tables for gateways
  *   ProposeCatalog               a change of the catalog, by its leader
  *   TableReady                   settles once a table can be used here
  *   CreateTable, DeleteTable     by the leader of the catalog, where such changes queue up
@@ -17,6 +18,7 @@ import {
 import { peerV1 } from '@flotilla/proto';
 import { type Catalog, type CatalogOutcome } from '../catalog/catalog.service.js';
 import { notReady, toStatus } from '../kv/errors.js';
+import { type FeedService } from '../feed/feed.service.js';
 import { type KvService } from '../kv/kv.service.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
@@ -43,6 +45,7 @@ export class PassedCalls {
     private readonly catalog: Catalog,
     private readonly registry: TableRegistry,
     private readonly kv: KvService,
+    private readonly feed: FeedService,
     private readonly forwarder: Forwarder,
     /** Told of what was not meant for the caller. */
     private readonly onInternal: (error: unknown, method: string) => void,
@@ -90,7 +93,10 @@ export class PassedCalls {
     call: CallContext,
     sink: MessageSink,
   ): Promise<void> {
-    const passed = this.kv.streamPassedOn(method, request, call, answersInto(sink), hops);
+    const answers = answersInto(sink);
+    const passed =
+      this.kv.streamPassedOn(method, request, call, answers, hops) ??
+      this.feed.streamPassedOn(method, request, call, answers, hops);
     if (!passed) throw unknownMethod(method);
     await passed;
   }

@@ -27,6 +27,8 @@ export interface RoutedCall {
   readonly hops: number;
   /** On the clock of the host. */
   readonly deadlineMs: number;
+  /** How long a stream may go on, where that is longer; Infinity for as long as it is wanted. */
+  readonly streamDeadlineMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -107,7 +109,8 @@ export class TableRouter {
       if (this.serving(call.table)) return undefined;
       const node = this.pickHolder(info, attempt);
       if (node !== undefined && call.hops < HOPS_MAX) {
-        return this.forwarder.stream(node, call);
+        const deadlineMs = call.streamDeadlineMs ?? call.deadlineMs;
+        return this.forwarder.stream(node, { ...call, deadlineMs });
       }
       await this.pause(attempt, call.deadlineMs);
     }

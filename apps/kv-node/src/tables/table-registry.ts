@@ -22,6 +22,7 @@ import {
 import { type Group, HostError, HostErrorCode } from '@flotilla/raft';
 import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
+import { ChangeSignal } from '../feed/change-signal.js';
 import { TableHeader } from '../kv/table-header.js';
 import { type Cancel } from '../node/node-clock.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
@@ -34,6 +35,8 @@ export interface RunningTable {
   readonly group: Group<ApplyResult>;
   readonly machine: TableStateMachine;
   readonly header: TableHeader;
+  /** Raised when entries were applied, and when the replica stops. */
+  readonly applied: ChangeSignal;
 }
 
 /** What tables keep in memory. */
@@ -160,12 +163,16 @@ export class TableRegistry {
     const machine = new TableStateMachine({ engine: this.engine, tableId: id, ...this.caches });
     const self = this.runtime.host.nodeId;
     const peers = founders.includes(self) ? founders : [];
-    const group = this.runtime.host.startGroup(id, new TableMachine(machine), peers);
+    const applied = new ChangeSignal();
+    const raise = () => applied.raise();
+    const listened = new TableMachine(machine, { applied: raise, installed: raise });
+    const group = this.runtime.host.startGroup(id, listened, peers);
     // A crash may have left what it was before its last snapshot, or half of one.
     if (machine.installedNote() !== undefined) machine.removeInactive();
     this.runtime.snapshots.add(id, machine, group);
     const header = new TableHeader(group, id, self);
-    const table = { id, name, nameBytes: Buffer.from(name), group, machine, header };
+    const nameBytes = Buffer.from(name);
+    const table = { id, name, nameBytes, group, machine, header, applied };
     this.cleared.delete(id);
     this.byId.set(id, table);
     this.byName.set(name, table);
@@ -191,6 +198,7 @@ export class TableRegistry {
       this.retired.set(id, table.machine);
       this.runtime.snapshots.remove(id);
       this.runtime.host.stopGroup(id);
+      table.applied.raise();
     } else if (!this.runtime.hasLogOf(id)) return;
     if (keepVote && !table && this.runtime.isTombstone(id)) return;
     this.beginToDestroy(id, keepVote);

@@ -1,5 +1,5 @@
 /**
- * Hand-written codecs of the messages on the request path. They give and take what the generated
+ * Hand-written codecs of the messages on the request path and in replication. They give and take what the generated
  * ones do, byte for byte and field for field, without what those make in between.
  */
 export {
@@ -9,7 +9,27 @@ export {
   type DeleteRangeFields,
   type PutFields,
 } from './command-encoders.js';
+export {
+  decodeLogChunk,
+  decodeTableChunk,
+  encodeLogChunk,
+  encodeTableChunk,
+  type FeedEntry,
+  type FeedLogChunk,
+  type FeedLogPosition,
+  type FeedRow,
+  type FeedTableChunk,
+  type FeedTablePosition,
+  type ReceivedEntry,
+  type ReceivedRow,
+} from './feed-codecs.js';
 export { encodeHeader, type Header, type HeaderFields } from './header-encoder.js';
+export {
+  encodeReplicateCommands,
+  encodeSnapshotEnd,
+  encodeSnapshotPair,
+  replicateCommandBytesMax,
+} from './replication-encoders.js';
 export {
   decodeDeleteRangeRequest,
   decodePutRequest,

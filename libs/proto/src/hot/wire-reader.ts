@@ -65,6 +65,22 @@ export class WireReader {
     return this.longInt64();
   }
 
+  /** A number that is counted on: refused beyond 2^53 - 1. */
+  count(): number {
+    const { at } = this;
+    if (at < this.end) {
+      const byte = this.bytes[at] ?? 0;
+      if (byte < 0x80) {
+        this.at = at + 1;
+        return byte;
+      }
+    }
+    this.readHalves();
+    const value = (this.high >>> 0) * 2 ** 32 + (this.low >>> 0);
+    if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is out of range`);
+    return value;
+  }
+
   bool(): boolean {
     const { at } = this;
     if (at < this.end) {

@@ -27,6 +27,7 @@ import {
 } from '../core/index.js';
 import { newMessage } from '../core/message.js';
 import type { GroupLog } from '../log-store/index.js';
+import { appliedEntries } from './applied-log.js';
 import {
   groupStatus,
   memberProgress,
@@ -238,6 +239,20 @@ export class Group<Result> implements HostedGroup {
     if (appliedIndex >= index) return Promise.resolve(appliedIndex);
     this.work();
     return this.appliedWaits.until(index, deadlineMs);
+  }
+
+  /**
+   * Applied entries from `from` on, within `bytesMax` but at least one; none if there is none yet, and
+   * undefined if the log does not hold the first one any more. Rejects with HostError and LogStoreError.
+   */
+  async readApplied(
+    from: LogIndex,
+    bytesMax: number,
+  ): Promise<readonly CommittedEntry[] | undefined> {
+    if (this.closed) throw new HostError(this.closed.code, this.closed.message);
+    const { appliedIndex } = this.machine;
+    const entries = await appliedEntries(this.node, this.log, appliedIndex, from, bytesMax);
+    return entries?.map(asCommitted);
   }
 
   /** Settles once a read of the local state reflects every write acknowledged before this call. */

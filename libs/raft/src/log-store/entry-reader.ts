@@ -6,7 +6,7 @@
  * written again; a view keeps its whole block alive, so whoever keeps a payload for long copies it.
  */
 import type { Entry, LogIndex } from '../core/types.js';
-import type { EntryTable } from './entry-table.js';
+import { EntryTable, type SegmentUse } from './entry-table.js';
 import { LogStoreError } from './errors.js';
 import { viewOf } from './format.js';
 import type { EntryReader } from './group-state.js';
@@ -19,10 +19,21 @@ import type { GroupId } from './types.js';
 const READ_GAP_BYTES_MAX = 16 * 1024;
 /** One read takes no more than this, unless a single record is larger. */
 const READ_SPAN_BYTES_MAX = 4 * 1024 * 1024;
+/** A table that only says where entries lie, and counts for nobody. */
+const NO_USE: SegmentUse = { addLive: () => undefined, markTruncated: () => undefined };
 
 interface Source {
   readonly bytes: Uint8Array;
   readonly view: DataView;
+}
+
+/** Entries that lie close to each other, from the first one to the one before `next`. */
+interface Run {
+  readonly segment: number;
+  readonly start: number;
+  readonly bytes: number;
+  readonly payloadBytes: number;
+  readonly next: LogIndex;
 }
 
 export class EntryReaderFromLog implements EntryReader {
@@ -49,6 +60,36 @@ export class EntryReaderFromLog implements EntryReader {
     return entries;
   }
 
+  /**
+   * The same without holding the calling thread while a disk works. Rejects with LogStoreError when
+   * what it reads is dropped from the log in between.
+   */
+  async readLater(
+    group: GroupId,
+    table: EntryTable,
+    lo: LogIndex,
+    hi: LogIndex,
+  ): Promise<readonly Entry[]> {
+    const places = placesOf(table, lo, hi);
+    const entries: Entry[] = [];
+    for (let index = lo; index < hi;) {
+      const offset = places.offsetOf(index);
+      const block = this.cache.find(places.segmentOf(index), offset);
+      if (block !== undefined) {
+        const at = offset - block.fileOffset;
+        entries.push(this.decode(group, places, index, block, at, false));
+        index++;
+        continue;
+      }
+      const run = this.runFrom(places, index, hi);
+      const bytes = new Uint8Array(run.bytes);
+      await this.segments.readLater(run.segment, bytes, run.start);
+      this.takeRun(group, places, index, run, bytes, entries);
+      index = run.next;
+    }
+    return entries;
+  }
+
   /** Reads entries that lie close to each other with one read; returns the index after them. */
   private readRun(
     group: GroupId,
@@ -57,6 +98,14 @@ export class EntryReaderFromLog implements EntryReader {
     hi: LogIndex,
     entries: Entry[],
   ): LogIndex {
+    const run = this.runFrom(table, first, hi);
+    const bytes = new Uint8Array(run.bytes);
+    this.segments.read(run.segment, bytes, run.start);
+    this.takeRun(group, table, first, run, bytes, entries);
+    return run.next;
+  }
+
+  private runFrom(table: EntryTable, first: LogIndex, hi: LogIndex): Run {
     const segment = table.segmentOf(first);
     const start = table.offsetOf(first);
     let end = start + entryRecordBytes(table.payloadBytesOf(first));
@@ -71,17 +120,25 @@ export class EntryReaderFromLog implements EntryReader {
       end = recordEnd;
       payloadBytes += table.payloadBytesOf(next);
     }
-    const bytes = new Uint8Array(end - start);
-    this.segments.read(segment, bytes, start);
+    return { segment, start, bytes: end - start, payloadBytes, next };
+  }
+
+  private takeRun(
+    group: GroupId,
+    table: EntryTable,
+    first: LogIndex,
+    run: Run,
+    bytes: Uint8Array,
+    entries: Entry[],
+  ): void {
     const source = { bytes, view: viewOf(bytes) };
     // Views into a buffer that is mostly other groups' records would keep all of it alive.
-    const copyPayload = payloadBytes * 2 < bytes.length;
-    for (let index = first; index < next; index++) {
-      const at = table.offsetOf(index) - start;
+    const copyPayload = run.payloadBytes * 2 < bytes.length;
+    for (let index = first; index < run.next; index++) {
+      const at = table.offsetOf(index) - run.start;
       const entry = this.decode(group, table, index, source, at, true);
       entries.push(copyPayload ? { ...entry, data: entry.data.slice() } : entry);
     }
-    return next;
   }
 
   private decode(
@@ -124,4 +181,16 @@ function holds(block: TailBlock | undefined, segment: number, offset: number): b
     offset >= block.fileOffset &&
     offset < block.fileEnd
   );
+}
+
+/** Where entries lie now; stays as it is when the table goes on. */
+function placesOf(table: EntryTable, lo: LogIndex, hi: LogIndex): EntryTable {
+  const places = new EntryTable(NO_USE);
+  places.reset(lo);
+  for (let index = lo; index < hi; index++) {
+    const offset = table.offsetOf(index);
+    const payloadBytes = table.payloadBytesOf(index);
+    places.append(table.termOf(index), table.segmentOf(index), offset, payloadBytes);
+  }
+  return places;
 }

@@ -34,6 +34,13 @@ export const EMPTY_CONF_STATE: ConfState = {
 export interface EntryReader {
   /** Entries lo..hi-1, all of them in the table. */
   read(group: GroupId, table: EntryTable, lo: LogIndex, hi: LogIndex): readonly Entry[];
+  /** The same without holding the calling thread. */
+  readLater(
+    group: GroupId,
+    table: EntryTable,
+    lo: LogIndex,
+    hi: LogIndex,
+  ): Promise<readonly Entry[]>;
 }
 
 export class GroupState implements GroupLog {
@@ -92,16 +99,19 @@ export class GroupState implements GroupLog {
 
   entries(lo: LogIndex, hi: LogIndex, maxBytes: number): readonly Entry[] {
     if (lo >= hi) return [];
-    if (lo < this.table.firstIndex) throw compacted(this.id, lo);
-    if (hi > this.table.lastIndex + 1) throw unavailable(this.id, hi - 1);
-    let bytes = this.table.payloadBytesOf(lo);
-    let end = lo + 1;
-    while (end < hi) {
-      bytes += this.table.payloadBytesOf(end);
-      if (bytes > maxBytes) break;
-      end++;
+    return this.reader.read(this.id, this.table, lo, this.fitting(lo, hi, maxBytes));
+  }
+
+  async entriesLater(lo: LogIndex, hi: LogIndex, maxBytes: number): Promise<readonly Entry[]> {
+    if (lo >= hi) return [];
+    const end = this.fitting(lo, hi, maxBytes);
+    try {
+      return await this.reader.readLater(this.id, this.table, lo, end);
+    } catch (error) {
+      // Cut while it was read: nothing is wrong with the disk.
+      if (lo < this.table.firstIndex || !this.isStored) throw compacted(this.id, lo);
+      throw error;
     }
-    return this.reader.read(this.id, this.table, lo, end);
   }
 
   snapshot(): Snapshot {
@@ -138,6 +148,20 @@ export class GroupState implements GroupLog {
     this.floor = LOG_START;
     this.isStored = false;
     this.provider = undefined;
+  }
+
+  /** The index after the last entry that fits; one does in any case. */
+  private fitting(lo: LogIndex, hi: LogIndex, maxBytes: number): LogIndex {
+    if (lo < this.table.firstIndex) throw compacted(this.id, lo);
+    if (hi > this.table.lastIndex + 1) throw unavailable(this.id, hi - 1);
+    let bytes = this.table.payloadBytesOf(lo);
+    let end = lo + 1;
+    while (end < hi) {
+      bytes += this.table.payloadBytesOf(end);
+      if (bytes > maxBytes) break;
+      end++;
+    }
+    return end;
   }
 
   /** What is written at the start of every segment. */

@@ -129,6 +129,28 @@ export class Segments implements SegmentUse {
     }
   }
 
+  /**
+   * The same off the calling thread, through a descriptor of its own: those that are shared may be
+   * closed, and their numbers given to other files, while the read is under way.
+   */
+  async readLater(sequence: number, bytes: Uint8Array, position: number): Promise<void> {
+    this.readCount++;
+    const path = this.path(sequence);
+    let file: LogFile | undefined;
+    try {
+      file = this.options.files.open(path);
+      for (let filled = 0; filled < bytes.length;) {
+        const count = await file.read(bytes.subarray(filled), position + filled);
+        if (count === 0) throw new Error('it was cut');
+        filled += count;
+      }
+    } catch (cause) {
+      throw readFailed(path, position, cause);
+    } finally {
+      file?.close();
+    }
+  }
+
   private readSome(sequence: number, file: LogFile, bytes: Uint8Array, position: number): number {
     try {
       return file.readSync(bytes, position);

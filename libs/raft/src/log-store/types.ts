@@ -82,6 +82,11 @@ export interface GroupLog extends Storage {
   readonly id: GroupId;
   /** Where `snapshot()` gets its answer; without one it is temporarily unavailable. */
   setSnapshotProvider(provider: () => Snapshot): void;
+  /**
+   * As `entries`, without holding the calling thread while a disk works. Entries that are cut from
+   * the log meanwhile are given, or refused as 'compacted'.
+   */
+  entriesLater(lo: LogIndex, hi: LogIndex, maxBytes: number): Promise<readonly Entry[]>;
   /** Applied index that the stored configuration belongs to; 0 if none was ever stored. */
   confStateIndex(): LogIndex;
   /** Term of the last entry, or of the compaction point if there is none. */

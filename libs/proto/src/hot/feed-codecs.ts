@@ -1,0 +1,229 @@
+/**
+ * The two messages of `flotilla.replication.v1` that carry data: pieces of a log, and of a table.
+ *
+ * In: entries and rows as the store has them. Out: one buffer of the exact size; and back again, with
+ * bytes fields that are views of the input. Numbers are plain ones on both sides.
+ */
+import { NO_BYTES, WireReader } from './wire-reader.js';
+import {
+  dataBytes,
+  filled,
+  flagBytes,
+  nestedBytes,
+  numberBytes,
+  writeData,
+  writeFlag,
+  writeNested,
+  writeNumber,
+} from './wire-writer.js';
+
+export interface FeedEntry {
+  readonly index: number;
+  /** An encoded `mvcc.v1.Command`, or empty. */
+  readonly command: Uint8Array;
+}
+
+export interface FeedLogPosition {
+  readonly tableId: number;
+  readonly epoch: number;
+  readonly firstIndex: number;
+  readonly appliedIndex: number;
+}
+
+export interface FeedLogChunk<Entry extends FeedEntry = FeedEntry> {
+  readonly position: FeedLogPosition | undefined;
+  readonly entries: readonly Entry[];
+  readonly appliedIndex: number;
+  readonly compacted: boolean;
+  readonly firstIndex: number;
+}
+
+export interface FeedRow {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly createRevision: number;
+  readonly modRevision: number;
+  readonly version: number;
+}
+
+export interface FeedTablePosition {
+  readonly tableId: number;
+  readonly epoch: number;
+  readonly appliedIndex: number;
+  readonly revision: number;
+}
+
+export interface FeedTableChunk<Row extends FeedRow = FeedRow> {
+  readonly position: FeedTablePosition | undefined;
+  readonly rows: readonly Row[];
+  readonly more: boolean;
+}
+
+/** With `command` as a Buffer, as it comes out of a chunk. */
+export interface ReceivedEntry extends FeedEntry {
+  readonly command: Buffer;
+}
+
+export interface ReceivedRow extends FeedRow {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+/** The four fields of a position, in the order of their numbers. */
+type Four = readonly [number, number, number, number];
+
+export function encodeLogChunk(chunk: FeedLogChunk): Buffer {
+  const { position, entries, appliedIndex, compacted, firstIndex } = chunk;
+  const four: Four | undefined = position && [
+    position.tableId,
+    position.epoch,
+    position.firstIndex,
+    position.appliedIndex,
+  ];
+  let size = fourBytes(four) + numberBytes(appliedIndex) + flagBytes(compacted);
+  size += numberBytes(firstIndex);
+  for (const entry of entries) size += nestedBytes(entryBytes(entry));
+  const out = Buffer.allocUnsafe(size);
+  let at = writeFour(out, 0, four);
+  for (const entry of entries) {
+    at = writeNested(out, at, 0x12, entryBytes(entry));
+    at = writeNumber(out, at, 0x08, entry.index);
+    at = writeData(out, at, 0x12, entry.command);
+  }
+  at = writeNumber(out, at, 0x18, appliedIndex);
+  at = writeFlag(out, at, 0x20, compacted);
+  return filled(out, writeNumber(out, at, 0x28, firstIndex));
+}
+
+export function decodeLogChunk(bytes: Buffer): FeedLogChunk<ReceivedEntry> {
+  const reader = new WireReader(bytes);
+  let position: FeedLogPosition | undefined;
+  const entries: ReceivedEntry[] = [];
+  let appliedIndex = 0;
+  let compacted = false;
+  let firstIndex = 0;
+  while (reader.at < reader.end) {
+    const tag = reader.uint32();
+    if (tag === 0x0a) {
+      const [tableId, epoch, first, applied] = readFour(reader);
+      position = { tableId, epoch, firstIndex: first, appliedIndex: applied };
+    } else if (tag === 0x12) entries.push(readEntry(reader));
+    else if (tag === 0x18) appliedIndex = reader.count();
+    else if (tag === 0x20) compacted = reader.bool();
+    else if (tag === 0x28) firstIndex = reader.count();
+    else if (!reader.passOver(tag)) break;
+  }
+  return { position, entries, appliedIndex, compacted, firstIndex };
+}
+
+export function encodeTableChunk({ position, rows, more }: FeedTableChunk): Buffer {
+  const four: Four | undefined = position && [
+    position.tableId,
+    position.epoch,
+    position.appliedIndex,
+    position.revision,
+  ];
+  let size = fourBytes(four) + flagBytes(more);
+  for (const row of rows) size += nestedBytes(rowBytes(row));
+  const out = Buffer.allocUnsafe(size);
+  let at = writeFour(out, 0, four);
+  for (const row of rows) {
+    at = writeNested(out, at, 0x12, rowBytes(row));
+    at = writeData(out, at, 0x0a, row.key);
+    at = writeData(out, at, 0x12, row.value);
+    at = writeNumber(out, at, 0x18, row.createRevision);
+    at = writeNumber(out, at, 0x20, row.modRevision);
+    at = writeNumber(out, at, 0x28, row.version);
+  }
+  return filled(out, writeFlag(out, at, 0x18, more));
+}
+
+export function decodeTableChunk(bytes: Buffer): FeedTableChunk<ReceivedRow> {
+  const reader = new WireReader(bytes);
+  let position: FeedTablePosition | undefined;
+  const rows: ReceivedRow[] = [];
+  let more = false;
+  while (reader.at < reader.end) {
+    const tag = reader.uint32();
+    if (tag === 0x0a) {
+      const [tableId, epoch, appliedIndex, revision] = readFour(reader);
+      position = { tableId, epoch, appliedIndex, revision };
+    } else if (tag === 0x12) rows.push(readRow(reader));
+    else if (tag === 0x18) more = reader.bool();
+    else if (!reader.passOver(tag)) break;
+  }
+  return { position, rows, more };
+}
+
+function entryBytes({ index, command }: FeedEntry): number {
+  return numberBytes(index) + dataBytes(command);
+}
+
+function rowBytes({ key, value, createRevision, modRevision, version }: FeedRow): number {
+  const revisions = numberBytes(createRevision) + numberBytes(modRevision);
+  return dataBytes(key) + dataBytes(value) + revisions + numberBytes(version);
+}
+
+function readEntry(reader: WireReader): ReceivedEntry {
+  const end = reader.nestedEnd();
+  let index = 0;
+  let command = NO_BYTES;
+  while (reader.at < end) {
+    const tag = reader.uint32();
+    if (tag === 0x08) index = reader.count();
+    else if (tag === 0x12) command = reader.view();
+    else if (!reader.passOver(tag)) break;
+  }
+  return { index, command };
+}
+
+function readRow(reader: WireReader): ReceivedRow {
+  const end = reader.nestedEnd();
+  let key = NO_BYTES;
+  let value = NO_BYTES;
+  let createRevision = 0;
+  let modRevision = 0;
+  let version = 0;
+  while (reader.at < end) {
+    const tag = reader.uint32();
+    if (tag === 0x0a) key = reader.view();
+    else if (tag === 0x12) value = reader.view();
+    else if (tag === 0x18) createRevision = reader.count();
+    else if (tag === 0x20) modRevision = reader.count();
+    else if (tag === 0x28) version = reader.count();
+    else if (!reader.passOver(tag)) break;
+  }
+  return { key, value, createRevision, modRevision, version };
+}
+
+function fourContentBytes([one, two, three, four]: Four): number {
+  return numberBytes(one) + numberBytes(two) + numberBytes(three) + numberBytes(four);
+}
+
+function fourBytes(fields: Four | undefined): number {
+  return fields === undefined ? 0 : nestedBytes(fourContentBytes(fields));
+}
+
+function writeFour(out: Buffer, from: number, fields: Four | undefined): number {
+  if (fields === undefined) return from;
+  const [one, two, three, four] = fields;
+  let at = writeNested(out, from, 0x0a, fourContentBytes(fields));
+  at = writeNumber(out, at, 0x08, one);
+  at = writeNumber(out, at, 0x10, two);
+  at = writeNumber(out, at, 0x18, three);
+  return writeNumber(out, at, 0x20, four);
+}
+
+function readFour(reader: WireReader): Four {
+  const end = reader.nestedEnd();
+  const fields: [number, number, number, number] = [0, 0, 0, 0];
+  while (reader.at < end) {
+    const tag = reader.uint32();
+    if (tag === 0x08) fields[0] = reader.count();
+    else if (tag === 0x10) fields[1] = reader.count();
+    else if (tag === 0x18) fields[2] = reader.count();
+    else if (tag === 0x20) fields[3] = reader.count();
+    else if (!reader.passOver(tag)) break;
+  }
+  return fields;
+}
