@@ -52,6 +52,10 @@ const BOUNDARIES = [
     ],
   },
   {
+    sourceTag: 'scope:replication-gateway',
+    onlyDependOnLibsWithTags: ['scope:grpc', 'scope:platform', 'scope:proto'],
+  },
+  {
     sourceTag: 'scope:sim',
     onlyDependOnLibsWithTags: [
       'scope:grpc',
@@ -171,7 +175,7 @@ export default defineConfig(
   },
   {
     // Dependency injection reads constructor types at run time: such imports must stay values.
-    files: ['apps/kv-node/**/*.ts', 'libs/platform/**/*.ts'],
+    files: ['apps/kv-node/**/*.ts', 'apps/replication-gateway/**/*.ts', 'libs/platform/**/*.ts'],
     rules: { '@typescript-eslint/consistent-type-imports': 'off' },
   },
   {

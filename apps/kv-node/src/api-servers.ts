@@ -22,6 +22,7 @@ import {
   type LoadedConfig,
   type Logger,
   NestLogger,
+  serverTls,
 } from '@flotilla/platform';
 import { descriptorSet } from '@flotilla/proto';
 import { NestFactory } from '@nestjs/core';
@@ -30,7 +31,6 @@ import { register } from 'prom-client';
 import { AppModule } from './app.module.js';
 import { CLUSTER_CHANGES_SERVICE } from './cluster/cluster-changes.controller.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
-import { serverTls } from './config/server-tls.js';
 import { FEED_SERVICE } from './feed/feed.service.js';
 import { CONTROLLER_METHODS } from './grpc-methods.js';
 import { exposeNodeMetrics, type MetricSources } from './node/node-metrics.js';

@@ -3,6 +3,7 @@
  * controllers are served over our gRPC transport.
  */
 export * from './config/address.js';
+export * from './config/cli-environment.js';
 export * from './config/config.module.js';
 export * from './config/constraints.js';
 export * from './config/describe.js';
@@ -13,6 +14,7 @@ export { type CommandDescription, helpText, type Program } from './config/flags.
 export * from './config/load.js';
 export { type ConfigProblem, formatProblem, SECRET_MASK } from './config/problem.js';
 export type { ResolvedSetting } from './config/resolve.js';
+export * from './config/server-tls.js';
 export * from './config/setting.js';
 export type { ConfigClass } from './config/validate.js';
 export { linkGrpcHealth } from './health/grpc-health.js';

@@ -11,6 +11,8 @@ import { ValidateNested } from 'class-validator';
 import { RANGE_CACHE_BYTES_MAX, VERSION_CACHE_BYTES_MAX } from '@flotilla/mvcc';
 import {
   AddressesByNumber,
+  CertificateForTls,
+  CLI_ENVIRONMENT,
   type ConfigSchema,
   constraint,
   DurationBetween,
@@ -22,13 +24,12 @@ import {
   IntegerBetween,
   LOG_LEVELS,
   type LogLevel,
-  NeedsField,
-  NotTogetherWith,
   OneOf,
   RequiredText,
   ServiceUrl,
   Text,
   TextList,
+  TlsConfig,
 } from '@flotilla/platform';
 import {
   KV_NODE_SETTINGS,
@@ -45,15 +46,6 @@ const MINUTE_MS = 60_000;
 /** A write waits for a majority: more copies cost latency and win little. */
 const REPLICAS_MAX = 9;
 
-/** An address that promises TLS needs the certificate to keep the promise with. */
-function CertificateForTls(): PropertyDecorator {
-  const message = 'needs {field:certFilename} and {field:keyFilename} to be set too';
-  return constraint('certificateForTls', message, (value, siblings) => {
-    const tls = typeof value === 'string' && /^(?:https|unixs):/.test(value);
-    return !tls || (siblings['certFilename'] !== '' && siblings['keyFilename'] !== '');
-  });
-}
-
 /** Two nodes that take themselves for the same member would vote twice: refuse to start. */
 function HoldsThisNode(): PropertyDecorator {
   const message = 'expected to hold this node, its {field:nodeId} with its {field:address}';
@@ -66,16 +58,6 @@ function HoldsThisNode(): PropertyDecorator {
       )
     );
   });
-}
-
-/** What the servers for clients, for other nodes and for follower clusters have in common. */
-export class TlsConfig {
-  @NeedsField('keyFilename') @Text() readonly certFilename: string = '';
-  @NeedsField('certFilename') @Text() readonly keyFilename: string = '';
-  @Text() readonly caFilename: string = '';
-  @NeedsField('caFilename') @Flag() readonly clientCertAuth: boolean = false;
-  @NotTogetherWith('allowedHostname') @Text() readonly allowedCommonName: string = '';
-  @Text() readonly allowedHostname: string = '';
 }
 
 export class ApiConfig extends TlsConfig {
@@ -185,25 +167,6 @@ export class KvNodeConfig {
   @Type(() => ReplicationConfig)
   readonly replication: ReplicationConfig = new ReplicationConfig();
 }
-
-/**
- * Variables of the command line tool: they may stand in the same environment as those of a node.
- * `FLOTILLA_DATA_DIR` and its kind are settings and need no entry.
- */
-export const CLI_ENVIRONMENT = [
-  'FLOTILLA_ENDPOINTS',
-  'FLOTILLA_TABLE',
-  'FLOTILLA_TOKEN',
-  'FLOTILLA_WRITE_OUT',
-  'FLOTILLA_HEX',
-  'FLOTILLA_COMMAND_TIMEOUT',
-  'FLOTILLA_DIAL_TIMEOUT',
-  'FLOTILLA_CACERT',
-  'FLOTILLA_CERT',
-  'FLOTILLA_KEY',
-  'FLOTILLA_INSECURE*',
-  'FLOTILLA_CLI_*',
-] as const;
 
 export function kvNodeSchema(version: string): ConfigSchema<KvNodeConfig> {
   return {

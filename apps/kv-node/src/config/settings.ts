@@ -8,7 +8,13 @@
 import { GRPC_TRANSPORTS } from '@flotilla/grpc';
 import { join } from 'node:path';
 import { RANGE_CACHE_BYTES_DEFAULT, VERSION_CACHE_BYTES_DEFAULT } from '@flotilla/mvcc';
-import { defineSettings, derivedDefault, LOG_LEVELS, type Setting } from '@flotilla/platform';
+import {
+  defineSettings,
+  derivedDefault,
+  LOG_LEVELS,
+  type Setting,
+  tlsSettings,
+} from '@flotilla/platform';
 
 export const STORAGE_ENGINES = ['rocksdb', 'lmdb', 'memory'] as const;
 export type StorageEngine = (typeof STORAGE_ENGINES)[number];
@@ -42,49 +48,6 @@ const GENERAL: readonly Setting[] = [
     description: 'least severe level that is logged',
   },
 ];
-
-/** Certificates and who may connect: all servers are secured alike. */
-function tlsSettings(section: string, server: string): readonly Setting[] {
-  return [
-    {
-      key: `${section}.cert-filename`,
-      kind: 'path',
-      default: '',
-      description: `certificate of the ${server} (PEM)`,
-    },
-    {
-      key: `${section}.key-filename`,
-      kind: 'path',
-      default: '',
-      description: `private key of the ${server} (PEM)`,
-    },
-    {
-      key: `${section}.ca-filename`,
-      kind: 'path',
-      default: '',
-      description: 'authorities whose client certificates are trusted (PEM)',
-    },
-    {
-      key: `${section}.client-cert-auth`,
-      kind: 'bool',
-      default: false,
-      description: 'require a client certificate signed by a trusted authority',
-    },
-    {
-      key: `${section}.allowed-cn`,
-      kind: 'string',
-      default: '',
-      field: `${section}.allowedCommonName`,
-      description: 'common name a client certificate must have',
-    },
-    {
-      key: `${section}.allowed-hostname`,
-      kind: 'string',
-      default: '',
-      description: 'host name a client certificate must be valid for',
-    },
-  ];
-}
 
 const API: readonly Setting[] = [
   {

@@ -3,11 +3,10 @@
  * the links to them, snapshots, and what becomes of a refusal.
  */
 import { type ClientTlsOptions } from '@flotilla/grpc';
-import { type Logger } from '@flotilla/platform';
+import { type Logger, serverTls } from '@flotilla/platform';
 import { type Host, type PassedAnswer, type PassedCall, type PeerFrame } from '@flotilla/raft';
 import { type NodeDirectory } from '../catalog/node-directory.js';
 import { type RaftConfig } from '../config/kv-node-config.js';
-import { serverTls } from '../config/server-tls.js';
 import { type NodeClock } from '../node/node-clock.js';
 import { type SnapshotHub } from '../snapshots/snapshot-hub.js';
 import { type PeerIdentity, type Refusal } from './hello.js';

@@ -73,6 +73,18 @@ export function ServiceUrl(schemes: readonly AddressScheme[] = SERVICE_SCHEMES):
   });
 }
 
+/** Addresses to call, one at least. */
+export function ServiceUrlList(): PropertyDecorator {
+  const message = 'expected one or more of http://host:port or https://host:port';
+  return constraint('serviceUrlList', message, (value) => {
+    return (
+      Array.isArray(value) &&
+      value.length > 0 &&
+      value.every((item) => typeof item === 'string' && isServiceAddress(item))
+    );
+  });
+}
+
 export interface HostPortOptions {
   /** An empty text stands for "not set". */
   readonly optional?: boolean;

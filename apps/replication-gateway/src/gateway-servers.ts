@@ -1,0 +1,104 @@
+/**
+ * The two servers of a gateway: gRPC for follower clusters, REST for probes and metrics.
+ *
+ * In: the ways to the nodes of the cluster. Out: bound addresses. What follower clusters call is
+ * registered with the gRPC server directly: nothing stands between the handlers and the bytes.
+ */
+import {
+  addHealthService,
+  addReflectionService,
+  createGrpcServer,
+  type GrpcServer,
+  parseAddress,
+} from '@flotilla/grpc';
+import {
+  GRPC_SERVER_METRICS,
+  type GrpcServerMetrics,
+  type HealthRegistry,
+  linkGrpcHealth,
+  type LoadedConfig,
+  type Logger,
+  NestLogger,
+  serverTls,
+} from '@flotilla/platform';
+import { descriptorSet } from '@flotilla/proto';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { register } from 'prom-client';
+import { AppModule } from './app.module.js';
+import { type GatewayConfig } from './config/gateway-config.js';
+import { SYSTEM_CLOCK } from './gateway-clock.js';
+import { type ServedAddresses } from './gateway.js';
+import { ForwardedKv } from './leader/forwarded-kv.js';
+import { LogService } from './leader/log.service.js';
+import { MetadataService } from './leader/metadata.service.js';
+import { ReplicationMetrics } from './leader/replication-metrics.js';
+import { SnapshotService } from './leader/snapshot.service.js';
+import { type Feed } from './nodes/feed.js';
+import { type NodePool } from './nodes/node-pool.js';
+import { type TableDirectory } from './nodes/table-directory.js';
+
+export interface GatewayParts {
+  readonly loaded: LoadedConfig<GatewayConfig>;
+  readonly health: HealthRegistry;
+  readonly logger: Logger;
+  readonly pool: NodePool;
+  readonly directory: TableDirectory;
+  readonly feed: Feed;
+}
+
+export class GatewayServers {
+  private readonly server: GrpcServer;
+  private app: NestFastifyApplication | undefined;
+
+  constructor(private readonly parts: GatewayParts) {
+    const { loaded, logger, pool, directory, feed } = parts;
+    const { replication } = loaded.config;
+    this.server = createGrpcServer(replication.transport, { logger: logger.child('grpc') });
+    const metrics = new ReplicationMetrics(register, directory);
+    const { sendMessageBytesMax } = replication;
+    new MetadataService(directory).register(this.server);
+    new LogService(feed, SYSTEM_CLOCK, metrics, sendMessageBytesMax).register(this.server);
+    new SnapshotService(feed, SYSTEM_CLOCK, metrics, sendMessageBytesMax).register(this.server);
+    new ForwardedKv(pool, directory, SYSTEM_CLOCK).register(this.server);
+  }
+
+  async start(): Promise<ServedAddresses> {
+    const { replication, rest } = this.parts.loaded.config;
+    this.app = await this.createApp();
+    this.serveReflectionAndHealth();
+    const metrics = this.app.get<GrpcServerMetrics>(GRPC_SERVER_METRICS);
+    metrics.initialize(this.server.methods());
+    this.server.observe(metrics);
+    const address = parseAddress(replication.address, 'replication.address');
+    const tls = address.secure ? serverTls(replication) : undefined;
+    const bound = await this.server.listen(address, tls ? { tls } : {});
+    const { hostname, port } = new URL(rest.address);
+    await this.app.listen(Number(port), hostname);
+    return { replicationAddress: bound.url, restAddress: await this.app.getUrl() };
+  }
+
+  /** Idempotent. Running calls may go on for `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    await this.server.close({ graceMs });
+    await this.app?.close();
+  }
+
+  private async createApp(): Promise<NestFastifyApplication> {
+    const { loaded, health, logger } = this.parts;
+    const { rest } = loaded.config;
+    const app = await NestFactory.create<NestFastifyApplication>(
+      AppModule.forRoot({ loaded, health }),
+      new FastifyAdapter({ requestTimeout: rest.readTimeoutMs }),
+      { logger: new NestLogger(logger.child('nest')), abortOnError: false },
+    );
+    await app.init();
+    return app;
+  }
+
+  private serveReflectionAndHealth(): void {
+    const services = [...new Set(this.server.methods().map(({ service }) => service))];
+    addReflectionService(this.server, descriptorSet);
+    linkGrpcHealth(this.parts.health, addHealthService(this.server), services);
+  }
+}
