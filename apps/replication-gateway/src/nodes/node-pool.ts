@@ -5,7 +5,12 @@
  * clients in the order in which to try them. An address of the settings is never forgotten: what the
  * nodes advertise may not be reachable from here.
  */
-import { createGrpcClient, type GrpcClient, type GrpcClientOptions } from '@flotilla/grpc';
+import {
+  createGrpcClient,
+  type GrpcClient,
+  type GrpcClientOptions,
+  GrpcError,
+} from '@flotilla/grpc';
 import { type ClusterConfig } from '../config/gateway-config.js';
 import { type GatewayClock } from '../gateway-clock.js';
 
@@ -30,7 +35,6 @@ export class NodePool {
   private readonly failedAtMs = new Map<string, number>();
   /** Addresses by node id, as the nodes say. */
   private learnt: ReadonlyMap<number, string> = new Map();
-  private readonly options: GrpcClientOptions;
   private turn = 0;
 
   constructor(
@@ -38,17 +42,8 @@ export class NodePool {
     private readonly clock: Pick<GatewayClock, 'nowMs'>,
     private readonly makeClient: MakeClient = createGrpcClient,
   ) {
-    const { caFilename, certFilename, keyFilename, serverName } = config;
-    this.options = {
-      tls: {
-        ...(caFilename !== '' && { caFile: caFilename }),
-        ...(certFilename !== '' && { certFile: certFilename, keyFile: keyFilename }),
-        ...(serverName !== '' && { serverName }),
-      },
-      keepalive: KEEPALIVE,
-      reconnectMinMs: RECONNECT_MS_MIN,
-      reconnectMaxMs: RECONNECT_MS_MAX,
-    };
+    // What is wrong with the settings ends the start, and not a call later on.
+    for (const address of config.addresses) this.clientOf(address);
   }
 
   /** Metadata for what the nodes guard. */
@@ -59,7 +54,8 @@ export class NodePool {
 
   /** The nodes there are now; clients of those that went are closed. */
   learn(addresses: ReadonlyMap<number, string>): void {
-    this.learnt = new Map([...addresses].slice(0, LEARNT_ADDRESSES_MAX));
+    const usable = [...addresses].filter(([, address]) => this.isUsable(address));
+    this.learnt = new Map(usable.slice(0, LEARNT_ADDRESSES_MAX));
     const used = new Set([...this.config.addresses, ...this.learnt.values()]);
     for (const [address, client] of this.clients) {
       if (used.has(address)) continue;
@@ -105,9 +101,31 @@ export class NodePool {
   private clientOf(address: string): GrpcClient {
     const known = this.clients.get(address);
     if (known) return known;
-    const client = this.makeClient(address, this.options);
+    const { caFilename, certFilename, keyFilename, serverName } = this.config;
+    const tls = {
+      ...(caFilename !== '' && { caFile: caFilename }),
+      ...(certFilename !== '' && { certFile: certFilename, keyFile: keyFilename }),
+      ...(serverName !== '' && { serverName }),
+    };
+    const client = this.makeClient(address, {
+      ...(/^(?:https|unixs):/.test(address) && { tls }),
+      keepalive: KEEPALIVE,
+      reconnectMinMs: RECONNECT_MS_MIN,
+      reconnectMaxMs: RECONNECT_MS_MAX,
+    });
     this.clients.set(address, client);
     return client;
+  }
+
+  /** A node may advertise anything. */
+  private isUsable(address: string): boolean {
+    try {
+      this.clientOf(address);
+      return true;
+    } catch (error) {
+      if (error instanceof GrpcError) return false;
+      throw error;
+    }
   }
 }
 
