@@ -16,9 +16,9 @@ const CALL_MS = 30_000;
 export interface Served {
   readonly server: GrpcServer;
   readonly client: GrpcClient;
-  unary(path: string, request: Uint8Array): Promise<Buffer>;
-  stream(path: string, request: Uint8Array): Promise<Buffer[]>;
-  close(): Promise<void>;
+  readonly unary: (path: string, request: Uint8Array) => Promise<Buffer>;
+  readonly stream: (path: string, request: Uint8Array) => Promise<Buffer[]>;
+  readonly close: () => Promise<void>;
 }
 
 export async function serve(
