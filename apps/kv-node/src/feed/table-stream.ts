@@ -21,7 +21,7 @@ export async function streamTable(
   sink: MessageSink,
 ): Promise<void> {
   for (let isFirst = true; ; isFirst = false) {
-    const page = await reads.page(view, call);
+    const page = await reads.rows(view, call);
     if (!page || call.cancelled) return;
     const { kvs: rows, more } = page;
     const chunk = { position: isFirst ? position : undefined, rows, more };

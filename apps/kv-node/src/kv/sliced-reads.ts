@@ -14,7 +14,10 @@ import {
   type PackedPages,
   type PackedQuery,
   type PackedSlice,
+  type RangePage,
   TableError,
+  type TableIterator,
+  type TableRow,
   type TxnResult,
 } from '@flotilla/mvcc';
 import { type mvccV1 } from '@flotilla/proto';
@@ -56,6 +59,18 @@ export class SlicedReads {
     const page = new PageParts();
     if (!page.add(first)) await this.finish(page, view, call);
     return page;
+  }
+
+  /** The same as rows, for who needs them one by one. */
+  async rows(view: TableIterator, call: CallContext): Promise<RangePage | undefined> {
+    const kvs: TableRow[] = [];
+    for (;;) {
+      const slice = view.slice(this.budget());
+      if (slice === undefined) return undefined;
+      for (const row of slice.kvs) kvs.push(row);
+      if (slice.isLast) return { kvs, more: slice.more, count: slice.count };
+      await this.othersTurn(call);
+    }
   }
 
   txn(

@@ -99,6 +99,7 @@ export class Applier<Result> {
   }
 }
 
-function asCommitted(entry: Entry): CommittedEntry {
+/** An entry as a state machine sees it. */
+export function asCommitted(entry: Entry): CommittedEntry {
   return { index: entry.index, data: entry.type === EntryType.Normal ? entry.data : EMPTY };
 }

@@ -35,13 +35,13 @@ import {
   type MemberProgress,
 } from './group-status.js';
 import { FormerMembers } from './former-members.js';
-import { Applier } from './applier.js';
+import { Applier, asCommitted } from './applier.js';
 import { Haste, hasteTicks } from './haste.js';
 import { mayFollowToSleep, whomToTell } from './hibernation.js';
 import type { GroupSignals, GroupSink, HostedGroup } from './hosted-group.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import type { HostOptions } from './options.js';
-import type { GroupId, ProposalOutcome, StateMachine } from './ports.js';
+import type { CommittedEntry, GroupId, ProposalOutcome, StateMachine } from './ports.js';
 import { Proposals, type AddedProposal, type ProposalWaiter } from './proposals.js';
 import { ReadRounds } from './read-rounds.js';
 import { Reads } from './reads.js';
