@@ -150,6 +150,7 @@ class RevisionCursor implements RowCursor {
   }
 }
 
+/** What changed after the moment of the read would add work, and nothing else. */
 function openScan(view: RevisionView, newest: number): ChangeScan {
   const { engine, keyspace, epoch, revision } = view;
   return new ChangeScan(engine, keyspace, { epoch, after: revision, upTo: newest });
