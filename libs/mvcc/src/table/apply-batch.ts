@@ -28,7 +28,7 @@ class Cell {
   scope = NO_SCOPE;
   /** Was changed in this batch. */
   isChanged = false;
-  /** What the engine holds, if anything. */
+  /** The engine holds a row of the key. */
   isStored: boolean;
 
   constructor(
