@@ -34,6 +34,9 @@ export interface RunBounds {
   readonly high: Uint8Array | undefined;
 }
 
+/** Where a run ends when it is known that nothing of it is left. */
+export type RunEnd = Pick<RunBounds, 'high'>;
+
 export class Run implements RunBounds {
   readonly low: Buffer;
   readonly high: Buffer | undefined;
@@ -265,34 +268,31 @@ class Draft {
 export function runOfStored(
   stored: readonly Buffer[],
   low: Uint8Array,
-  end: { readonly high: Uint8Array | undefined } | undefined,
+  end: RunEnd | undefined,
 ): Run {
   let bytes = 0;
   for (const each of stored) bytes += packedBytesMax(each.length);
   const last = stored[stored.length - 1];
   const draft = new Draft(stored.length, bytes, {
     low,
-    high: highOf(end, last && storedKey(last)),
+    high: endOf(end, last && storedKey(last)),
   });
   for (const each of stored) draft.end(packStored(draft.memory, draft.at, each));
   return draft.run();
 }
 
 /** The same of keys alone. */
-export function runOfKeys(
-  keys: readonly Buffer[],
-  low: Uint8Array,
-  end: { readonly high: Uint8Array | undefined } | undefined,
-): Run {
+export function runOfKeys(keys: readonly Buffer[], low: Uint8Array, end: RunEnd | undefined): Run {
   let bytes = 0;
   for (const key of keys) bytes += packedKeyBytes(key.length);
-  const draft = new Draft(keys.length, bytes, { low, high: highOf(end, keys[keys.length - 1]) });
+  const draft = new Draft(keys.length, bytes, { low, high: endOf(end, keys[keys.length - 1]) });
   for (const key of keys) draft.end(packKey(draft.memory, draft.at, key, 0, key.length));
   return draft.run(true);
 }
 
-function highOf(
-  end: { readonly high: Uint8Array | undefined } | undefined,
+/** The end that is known, or behind the last key. */
+export function endOf(
+  end: RunEnd | undefined,
   lastKey: Buffer | undefined,
 ): Uint8Array | undefined {
   if (end !== undefined) return end.high;

@@ -38,9 +38,8 @@ export function openPackedPages(source: StretchSource, query: PackedQuery): Pack
 
 class PackedPager implements PackedPages {
   private readonly stretches: RowStretches;
-  private readonly isCount: boolean;
+  private readonly content: 'rows' | 'keys' | 'count';
   private readonly bytesMax: number;
-  private readonly keysOnly: boolean;
   /** What is left of the rows that were found last. */
   private stretch: Stretch | undefined;
   private rowsLeft: number;
@@ -52,12 +51,11 @@ class PackedPager implements PackedPages {
   constructor(source: StretchSource, query: PackedQuery, rangeEnd: Uint8Array) {
     const limit = query.limit ?? 0;
     this.rowsLeft = limit > 0 ? limit : Infinity;
-    this.isCount = query.countOnly === true;
-    this.bytesMax = this.isCount ? Infinity : (query.pageBytesMax ?? RANGE_PAGE_BYTES_MAX);
-    this.keysOnly = query.keysOnly === true && !this.isCount;
+    this.content = query.countOnly === true ? 'count' : query.keysOnly === true ? 'keys' : 'rows';
+    this.bytesMax = query.pageBytesMax ?? RANGE_PAGE_BYTES_MAX;
     this.stretches = new RowStretches(source, {
       range: keyRangeOf(query.key, rangeEnd),
-      keysOnly: this.keysOnly || this.isCount,
+      content: this.content,
       rowsHint: limit > 0 ? limit + 1 : 0,
     });
   }
@@ -71,7 +69,7 @@ class PackedPager implements PackedPages {
     }
     this.pageRows = 0;
     this.pageBytes = RESPONSE_FRAME_BYTES;
-    if (!slice.more || this.rowsLeft === 0 || this.isCount) this.close();
+    if (!slice.more || this.rowsLeft === 0) this.close();
     else this.stretches.pause();
     return slice;
   }
@@ -94,7 +92,7 @@ class PackedPager implements PackedPages {
       const { run, from, until } = this.stretch;
       const end = this.pageEnd(this.stretch);
       if (end === from) return slice(true, true);
-      if (!this.isCount) {
+      if (run !== undefined && this.content !== 'count') {
         parts.push(run.slice(from, end));
         bytes += run.bytesOf(from, end);
         this.pageBytes += run.bytesOf(from, end);
@@ -109,13 +107,14 @@ class PackedPager implements PackedPages {
   /** Up to where the rows of a stretch go into the page; a row larger than a page goes alone. */
   private pageEnd({ run, from, until }: Stretch): number {
     const wanted = Math.min(until, from + this.rowsLeft);
+    if (run === undefined || this.content === 'count') return wanted;
     const end = run.fitting(from, wanted, this.bytesMax - this.pageBytes);
     return end === from && this.pageRows === 0 && wanted > from ? from + 1 : end;
   }
 
   private nextStretch(): Stretch | undefined {
     const stretch = this.stretches.next();
-    if (stretch === undefined || !this.keysOnly) return stretch;
+    if (stretch?.run === undefined || this.content !== 'keys') return stretch;
     const { run, from } = stretch;
     if (run.isOfKeys) return stretch;
     // One more than is wanted tells that there are more.

@@ -9,7 +9,7 @@
  * and before the table changes at the latest: two moments must never be mixed.
  */
 import { type TableRuns } from '../cache/range-cache.js';
-import { compareKeys, type Run, runOfKeys, runOfStored } from '../cache/run.js';
+import { compareKeys, endOf, type Run, type RunEnd, runOfKeys, runOfStored } from '../cache/run.js';
 import { type Engine, type EngineIterator } from '../engine/engine.js';
 import { isEmptyRange, type Keyspace, type KeyRange } from './keyspace.js';
 import { type Version } from './row-codec.js';
@@ -57,8 +57,8 @@ export interface StretchSource {
 
 export interface StretchQuery {
   readonly range: KeyRange;
-  /** Keys alone are enough: what is read for it is not kept. */
-  readonly keysOnly: boolean;
+  /** Whole rows; else keys alone or how many there are, and what is read for it is not kept. */
+  readonly content: 'rows' | 'keys' | 'count';
   /** Rows the caller expects to read; 0: no idea. */
   readonly rowsHint: number;
 }
@@ -69,11 +69,16 @@ interface View {
   readonly high: Uint8Array | undefined;
 }
 
-/** Rows of a run, from one position up to and without another. */
+/** Rows of a run, from one position up to and without another. For a count there may be no run. */
 export interface Stretch {
-  readonly run: Run;
+  readonly run: Run | undefined;
   readonly from: number;
   readonly until: number;
+}
+
+interface Found extends Stretch {
+  /** What lies below it is known. */
+  readonly high: Uint8Array | undefined;
 }
 
 export class RowStretches {
@@ -109,7 +114,7 @@ export class RowStretches {
     while (this.position !== undefined) {
       const stretch = this.kept(this.position) ?? this.read(this.position);
       this.expected -= stretch.until - stretch.from;
-      const { high } = stretch.run;
+      const { high } = stretch;
       this.position = high && !this.isEnd(high) ? high : undefined;
       if (this.position === undefined) this.close();
       if (stretch.until > stretch.from) return stretch;
@@ -146,7 +151,7 @@ export class RowStretches {
     this.closeView();
   }
 
-  private kept(position: Uint8Array): Stretch | undefined {
+  private kept(position: Uint8Array): Found | undefined {
     const { runs, get } = this.source;
     if (runs === undefined || this.isSettled) return undefined;
     const run = runs.find(position, get);
@@ -157,26 +162,37 @@ export class RowStretches {
     const goesOn = this.end === undefined || (run.high !== undefined && !this.isBeyond(run.high));
     const until = goesOn || this.end === undefined ? run.count : run.indexOf(this.end);
     runs.used(run, from, Math.min(until, from + this.expected - 1));
-    return { run, from, until };
+    return { run, from, until, high: run.high };
   }
 
-  private read(position: Uint8Array): Stretch {
-    const { keysOnly } = this.query;
+  private read(position: Uint8Array): Found {
     this.view ??= this.open(position, this.isSettled ? this.end : this.gapEnd(position));
     const { iterator, high } = this.view;
     const { items, done } = iterator.read(this.rowsToRead());
-    const end = done ? { high } : undefined;
     if (done) this.closeView();
+    return this.found(items, position, done ? { high } : undefined);
+  }
+
+  /** `end` is known when the view is through. */
+  private found(items: Buffer[], position: Uint8Array, end: RunEnd | undefined): Found {
+    const { content } = this.query;
     const { keyspace } = this.source;
-    const run = keysOnly
-      ? runOfKeys(
-          items.map((key) => keyspace.userKeyOfLive(key)),
-          position,
-          end,
-        )
-      : runOfStored(items, position, end);
-    if (!keysOnly) this.keep(run);
-    return { run, from: 0, until: run.count };
+    if (content === 'rows') {
+      const run = runOfStored(items, position, end);
+      this.keep(run);
+      return { run, from: 0, until: run.count, high: run.high };
+    }
+    if (content === 'keys') {
+      const run = runOfKeys(
+        items.map((key) => keyspace.userKeyOfLive(key)),
+        position,
+        end,
+      );
+      return { run, from: 0, until: run.count, high: run.high };
+    }
+    const last = items[items.length - 1];
+    const high = endOf(end, last && keyspace.userKeyOfLive(last));
+    return { run: undefined, from: 0, until: items.length, high };
   }
 
   /** First what is expected, or a few; then more and more. */
@@ -202,7 +218,7 @@ export class RowStretches {
     const pageBytesMax = Math.min(runs?.runBytesMax ?? SCAN_PAGE_BYTES_MAX, SCAN_PAGE_BYTES_MAX);
     const iterator = engine.iterator({
       ...keyspace.liveRange({ start: position, end: high }),
-      content: this.query.keysOnly ? 'keys' : 'values',
+      content: this.query.content === 'rows' ? 'values' : 'keys',
       pageBytesMax,
     });
     return { iterator, high };
