@@ -88,6 +88,7 @@ export function drawProfile(random: SimRandom): Profile {
     wallOffsetMaxMs: pick(0, 1_000, 3_600_000),
     flags: [
       `--raft.snapshot-entries=${snapshotEntries}`,
+      '--replication.log-retention-bytes=0',
       `--raft.compaction-overhead=${pick(0, 3, 20)}`,
       `--raft.rtt=${pick(10, 50)}ms`,
     ],

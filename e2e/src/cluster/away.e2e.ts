@@ -8,6 +8,7 @@ import { Cluster, waitUntil } from '../harness/cluster.js';
 
 const FLAGS = [
   '--raft.snapshot-entries=20',
+  '--replication.log-retention-bytes=0',
   '--raft.compaction-overhead=5',
   '--raft.log-bytes-max=1',
 ];

@@ -93,7 +93,11 @@ describe.each(ENGINES)('kill -9 on %s', (engine, rounds) => {
   let node: NodeProcess;
   beforeAll(async () => {
     // Small enough that the log is cut and its segments are dropped during the test.
-    const cut = ['--raft.snapshot-entries=500', '--raft.compaction-overhead=100'];
+    const cut = [
+      '--raft.snapshot-entries=500',
+      '--raft.compaction-overhead=100',
+      '--replication.log-retention-bytes=0',
+    ];
     const flags = [`--storage.engine=${engine}`, ...cut];
     node = await NodeProcess.start({ flags });
   });

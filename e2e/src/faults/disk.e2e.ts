@@ -28,7 +28,11 @@ describe('one node', () => {
   beforeAll(async () => {
     console.log(`seed ${seed}`);
     // Small enough that the engine is synced, and the log cut, during the test.
-    const flags = ['--raft.snapshot-entries=200', '--raft.compaction-overhead=50'];
+    const flags = [
+      '--raft.snapshot-entries=200',
+      '--raft.compaction-overhead=50',
+      '--replication.log-retention-bytes=0',
+    ];
     node = await NodeProcess.start({ diskFaults: true, flags });
     await withClient((client) => client.createTable(TABLE));
   });

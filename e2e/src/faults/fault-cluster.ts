@@ -16,6 +16,7 @@ import { SLOTS } from './schedule.js';
 /** The log is cut every few entries: whoever was away needs a snapshot more often than not. */
 const FLAGS = [
   '--raft.snapshot-entries=200',
+  '--replication.log-retention-bytes=0',
   '--raft.compaction-overhead=50',
   '--raft.log-bytes-max=1000000',
 ];

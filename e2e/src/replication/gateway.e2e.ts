@@ -12,7 +12,11 @@ import { PollingFollower } from '../harness/polling-follower.js';
 
 const KEYS = 40;
 /** Few entries stay in the log, so that a follower falls behind it soon. */
-const LOG_FLAGS = ['--raft.snapshot-entries=600', '--raft.compaction-overhead=50'];
+const LOG_FLAGS = [
+  '--raft.snapshot-entries=600',
+  '--raft.compaction-overhead=50',
+  '--replication.log-retention-bytes=0',
+];
 const LOG_CUT_MS = 60_000;
 
 describe('a gateway in the leader cluster', () => {

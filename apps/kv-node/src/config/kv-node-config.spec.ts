@@ -95,6 +95,8 @@ const OUR_DEFAULTS: Readonly<Record<string, unknown>> = {
   'raft.state-machine-dir': 'data/state-machine',
   'raft.join': false,
   'raft.log-bytes-max': 1_073_741_824,
+  'replication.log-retention-bytes': 268_435_456,
+  'replication.log-retention-time': '6h0m0s',
   'raft.cert-filename': '',
   'raft.key-filename': '',
   'raft.ca-filename': '',

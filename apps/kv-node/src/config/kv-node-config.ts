@@ -43,6 +43,7 @@ import {
 
 const UINT32_MAX = 2 ** 32 - 1;
 const MINUTE_MS = 60_000;
+const LOG_RETENTION_MS_MAX = 30 * 24 * 60 * MINUTE_MS;
 /** A write waits for a majority: more copies cost latency and win little. */
 const REPLICAS_MAX = 9;
 
@@ -138,6 +139,8 @@ export class ReplicationConfig extends TlsConfig {
   @Flag() readonly enabled: boolean = false;
   @CertificateForTls() @ServiceUrl() readonly address: string = '';
   @IntegerAtLeast(1) readonly sendMessageBytesMax: number = 0;
+  @IntegerAtLeast(0) readonly logRetentionBytes: number = 0;
+  @DurationBetween(0, LOG_RETENTION_MS_MAX) readonly logRetentionTimeMs: number = 0;
   @IntegerAtLeast(0) readonly logCacheEntries: number = 0;
 }
 

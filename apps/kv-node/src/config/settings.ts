@@ -382,6 +382,19 @@ const REPLICATION: readonly Setting[] = [
     description: 'size of one message to a follower cluster',
   },
   {
+    key: 'replication.log-retention-bytes',
+    kind: 'uint64' as const,
+    // Regatta keeps a number of entries, which is a few seconds of writes.
+    default: 268_435_456,
+    description: 'bytes of commands of a table kept in the log for follower clusters, 0 for none',
+  },
+  {
+    key: 'replication.log-retention-time',
+    kind: 'duration' as const,
+    default: '6h',
+    description: 'how long commands are kept in the log for follower clusters, 0s for not at all',
+  },
+  {
     key: 'replication.log-cache-size',
     kind: 'int' as const,
     default: 0,

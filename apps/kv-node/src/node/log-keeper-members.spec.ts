@@ -49,7 +49,7 @@ describe('the keeper of the log', () => {
     };
     const raft = { snapshotEntries: 100, compactionOverheadEntries: 10, logBytesMax: 1_000 };
     const keeper = new LogKeeper(
-      { raft } as unknown as KvNodeConfig,
+      { raft, replication: { enabled: false } } as unknown as KvNodeConfig,
       storage as unknown as NodeStorage,
       runtime as unknown as NodeRuntime,
       () => groups,

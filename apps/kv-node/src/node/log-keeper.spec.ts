@@ -12,13 +12,19 @@ import {
   type Disk,
   type NodeOnDisk,
 } from '../../test/support/node-on-disk.js';
+import { CATALOG_GROUP } from '../catalog/catalog-rows.js';
 import { LogKeeper } from './log-keeper.js';
 import { TableMachine } from './table-machine.js';
 
 const ID = 10_001;
 const WRITES = 60;
 const FAR_MS = 60_000;
-const FLAGS = ['--raft.snapshot-entries=10', '--raft.compaction-overhead=2'];
+const RETENTION = '--replication.log-retention-bytes=0';
+const FLAGS = [
+  '--raft.snapshot-entries=10',
+  '--raft.compaction-overhead=2',
+  '--replication.log-retention-bytes=0',
+];
 
 interface Life {
   readonly node: NodeOnDisk;
@@ -27,10 +33,10 @@ interface Life {
   readonly failures: unknown[];
 }
 
-async function open(disk?: Disk): Promise<Life> {
-  const node = await openNode(disk, FLAGS);
-  const table = new TableStateMachine({ engine: node.engine, tableId: ID });
-  const group = node.runtime.host.startGroup(ID, new TableMachine(table), [SELF]);
+async function open(disk?: Disk, flags: readonly string[] = FLAGS, id = ID): Promise<Life> {
+  const node = await openNode(disk, flags);
+  const table = new TableStateMachine({ engine: node.engine, tableId: id });
+  const group = node.runtime.host.startGroup(id, new TableMachine(table), [SELF]);
   const { config, storage, runtime } = node;
   const failures: unknown[] = [];
   const keeper = new LogKeeper(
@@ -102,5 +108,38 @@ describe('compaction and a crash (etcd #14685, #17780): the log', () => {
     await again.group.readBarrier(again.node.runtime.deadline(FAR_MS));
     expect(again.table.stats().keys).toBe(WRITES);
     again.node.crash(() => 0);
+  });
+});
+
+describe('what follower clusters may still ask for', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  async function firstIndexAfter(id: number, flags: readonly string[]): Promise<number> {
+    const life = await open(undefined, [...FLAGS, ...flags], id);
+    await write(life, 1, WRITES);
+    for (let look = 0; look < 3; look++) {
+      await vi.advanceTimersByTimeAsync(5_000);
+      await turns(life, 20);
+    }
+    const firstIndex = life.group.log.firstIndex();
+    life.node.crash(() => 0);
+    return firstIndex;
+  }
+
+  it('stays in the log of a table, and nothing of it in that of the catalog', async () => {
+    const wanted = ['--replication.log-retention-bytes=1000000'];
+    expect(await firstIndexAfter(ID, wanted)).toBe(1);
+    expect(await firstIndexAfter(CATALOG_GROUP, wanted)).toBeGreaterThan(WRITES / 2);
+    expect(await firstIndexAfter(ID, [...wanted, '--replication.enabled=false'])).toBeGreaterThan(
+      WRITES / 2,
+    );
+  });
+
+  it('goes when the log as a whole is too large, whatever may still be asked for', async () => {
+    const wanted = ['--replication.log-retention-bytes=1000000'];
+    expect(await firstIndexAfter(ID, [...wanted, '--raft.log-bytes-max=1'])).toBeGreaterThan(
+      WRITES,
+    );
   });
 });

@@ -2,13 +2,18 @@
  * Keeps the Raft log from growing without end.
  *
  * Every few seconds: groups whose log holds many applied entries, or all of them once the log is
- * larger than its bound, are cut. What a member still lacks stays, while the bound allows: it is
- * cheaper to send than the whole state. What is cut must be on disk in the engine first, so the engine
- * is synced in between. An engine that forgets everything at a restart needs its whole log.
+ * larger than its bound, are cut. What a member still lacks stays, and what follower clusters may
+ * still ask for, while the bound allows: it is cheaper to send than the whole state. What is cut must
+ * be on disk in the engine first, so the engine is synced in between. An engine that forgets
+ * everything at a restart needs its whole log.
+ *
+ *   within bounds --too large--> the newest of each stays --still too large--> all of it goes
  */
 import { type Logger } from '@flotilla/platform';
 import { type Group } from '@flotilla/raft';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
+import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
+import { LogRetention } from './log-retention.js';
 import { type Cancel } from './node-clock.js';
 import { type NodeRuntime } from './node-runtime.js';
 import { type NodeStorage } from './node-storage.js';
@@ -20,10 +25,15 @@ export type KeptGroup = Pick<
 >;
 
 const CHECK_INTERVAL_MS = 5_000;
+/** Of the bound of the log, what stays of all tables together when it is too large. */
+const KEPT_SHARE = 0.5;
 
 export class LogKeeper {
   private stopLooking: Cancel | undefined;
   private running: Promise<void> | undefined;
+  private readonly retention: LogRetention;
+  /** Looks in a row that found the log too large. */
+  private tooLargeLooks = 0;
 
   constructor(
     private readonly config: KvNodeConfig,
@@ -33,7 +43,11 @@ export class LogKeeper {
     private readonly isAlive: (node: number) => boolean,
     private readonly logger: Logger,
     private readonly onFatal: (error: unknown) => void,
-  ) {}
+  ) {
+    const { enabled, logRetentionBytes, logRetentionTimeMs } = config.replication;
+    const bytes = enabled ? logRetentionBytes : 0;
+    this.retention = new LogRetention({ bytes, timeMs: logRetentionTimeMs });
+  }
 
   start(): void {
     if (!this.storage.engineIsDurable) return;
@@ -68,19 +82,37 @@ export class LogKeeper {
   private targets(): Map<KeptGroup, number> {
     const { snapshotEntries, compactionOverheadEntries, logBytesMax } = this.config.raft;
     const tooLarge = this.storage.log.stats().bytes > logBytesMax;
+    this.tooLargeLooks = tooLarge ? this.tooLargeLooks + 1 : 0;
     const kept = tooLarge ? 0 : compactionOverheadEntries;
     const least = tooLarge ? 1 : snapshotEntries;
     const targets = new Map<KeptGroup, number>();
     if (snapshotEntries === 0 && !tooLarge) return targets;
-    for (const group of this.groups()) {
-      const { appliedIndex, log } = group;
-      const most = appliedIndex - kept;
-      // Asking who has what costs more than looking whether there is anything to cut.
-      if (most - log.firstIndex() + 1 < least) continue;
-      const target = tooLarge ? most : Math.min(most, this.heldFrom(group));
-      if (target - log.firstIndex() + 1 >= least) targets.set(group, target);
+    const groups = [...this.groups()];
+    this.retention.keepOnly(new Set(groups.map(({ id }) => id)));
+    // Asking who has what costs more than looking whether there is anything to cut.
+    const long = groups.filter(
+      ({ appliedIndex, log }) => appliedIndex - kept - log.firstIndex() + 1 >= least,
+    );
+    for (const group of long) {
+      const most = group.appliedIndex - kept;
+      const target = tooLarge
+        ? Math.min(most, this.fitting(group, (logBytesMax * KEPT_SHARE) / long.length))
+        : Math.min(most, this.heldFrom(group), this.notRetained(group));
+      if (target - group.log.firstIndex() + 1 >= least) targets.set(group, target);
     }
     return targets;
+  }
+
+  /** The last index that no follower cluster is to find any more. */
+  private notRetained(group: KeptGroup): number {
+    if (group.id < FIRST_TABLE_ID) return Infinity;
+    return this.retention.cutThrough(group, this.runtime.clock.nowMs());
+  }
+
+  /** The newest entries stay, so that not all who are a little behind need a copy at once. */
+  private fitting(group: KeptGroup, bytesMax: number): number {
+    if (this.tooLargeLooks > 1) return Infinity;
+    return this.retention.cutToFit(group, bytesMax, this.runtime.clock.nowMs());
   }
 
   /** The last index that every member has; a node that is away may lack everything. */

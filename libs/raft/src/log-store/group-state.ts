@@ -114,6 +114,12 @@ export class GroupState implements GroupLog {
     }
   }
 
+  payloadBytesBetween(lo: LogIndex, hi: LogIndex): number {
+    let bytes = 0;
+    for (let index = lo; index < hi; index++) bytes += this.table.payloadBytesOf(index);
+    return bytes;
+  }
+
   snapshot(): Snapshot {
     if (this.provider !== undefined) return this.provider();
     throw new StorageError(

@@ -87,6 +87,8 @@ export interface GroupLog extends Storage {
    * the log meanwhile are given, or refused as 'compacted'.
    */
   entriesLater(lo: LogIndex, hi: LogIndex, maxBytes: number): Promise<readonly Entry[]>;
+  /** Bytes of the payloads of entries lo..hi-1, all of which are there. */
+  payloadBytesBetween(lo: LogIndex, hi: LogIndex): number;
   /** Applied index that the stored configuration belongs to; 0 if none was ever stored. */
   confStateIndex(): LogIndex;
   /** Term of the last entry, or of the compaction point if there is none. */
