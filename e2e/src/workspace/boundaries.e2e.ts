@@ -13,6 +13,7 @@ const GRPC = 'libs/grpc/src/errors.ts';
 const PLATFORM = 'libs/platform/src/platform-error.ts';
 const CHECKER = 'libs/linearizability/src/checker/operation.ts';
 const NODE = 'apps/kv-node/src/version.ts';
+const GATEWAY = 'apps/replication-gateway/src/version.ts';
 
 const BOUNDARY = '@nx/enforce-module-boundaries';
 const PLANTED: readonly (readonly [string, string, string, string])[] = [
@@ -37,6 +38,8 @@ const PLANTED: readonly (readonly [string, string, string, string])[] = [
     "export * from '../../cli/src/program.js';",
     BOUNDARY,
   ],
+  ['a gateway imports consensus', GATEWAY, "export * from '@flotilla/raft';", BOUNDARY],
+  ['a gateway imports the version store', GATEWAY, "export * from '@flotilla/mvcc';", BOUNDARY],
   [
     'a library imports an app',
     PLATFORM,
