@@ -29,8 +29,9 @@ export class GatewayProcess {
   static async start(
     nodes: readonly string[],
     flags: readonly string[] = [],
+    scheme: 'http' | 'https' = 'http',
   ): Promise<GatewayProcess> {
-    const address = `http://127.0.0.1:${await freePort()}`;
+    const address = `${scheme}://127.0.0.1:${await freePort()}`;
     const rest = `http://127.0.0.1:${await freePort()}`;
     const gateway = new GatewayProcess(address, rest, [
       `--cluster.addresses=${nodes.join(',')}`,
