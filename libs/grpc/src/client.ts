@@ -19,6 +19,8 @@ export interface ClientTlsOptions {
   readonly keyFile?: string;
   /** The name to look for in the server's certificate, where it is not that of the address. */
   readonly serverName?: string;
+  /** Takes whatever certificate the server has: encrypted, but to whom nobody knows. */
+  readonly insecureSkipVerify?: boolean;
 }
 
 export type ClientTransport = 'native' | 'grpc-js';

@@ -102,6 +102,14 @@ describe.skipIf(!hasOpenssl())('TLS', () => {
     expect(await call(socket.url, { caFile, serverName: 'localhost' })).toBe('over tls');
   });
 
+  it('a client that is told not to check takes a certificate of anybody', async () => {
+    const folder = temporaryFolder();
+    makeCertificates(folder, { server: 'DNS:elsewhere.example' });
+    const { url } = await startServer({}, 'https://127.0.0.1:0', { tls: pair(folder, 'server') });
+    expect(await call(url, { caFile: join(folder, 'ca.crt') })).toBe('refused 14');
+    expect(await call(url, { insecureSkipVerify: true })).toBe('over tls');
+  });
+
   it('asks for client certificates of its authority', async () => {
     const folder = temporaryFolder();
     makeCertificates(folder, { server: local, alice: 'DNS:alice.example' });

@@ -251,7 +251,8 @@ function makeCredentials(
       throw new GrpcError('TLS_INVALID', `${file} cannot be read`, { cause: error });
     }
   };
-  return credentials.createSsl(read(tls?.caFile), read(tls?.keyFile), read(tls?.certFile));
+  const verify = tls?.insecureSkipVerify === true ? { rejectUnauthorized: false } : {};
+  return credentials.createSsl(read(tls?.caFile), read(tls?.keyFile), read(tls?.certFile), verify);
 }
 
 function callOptions(options: CallOptions): GrpcJsCallOptions {

@@ -71,6 +71,7 @@ function tlsOptions(
     secureContext: secureContext(tls ?? {}),
     ALPNProtocols: [ALPN],
     checkServerIdentity: (_host, certificate) => checkServerIdentity(host, certificate),
+    ...(tls?.insecureSkipVerify === true && { rejectUnauthorized: false }),
     // Only a name may be asked for.
     ...(isIP(host) === 0 && { servername: host }),
   };

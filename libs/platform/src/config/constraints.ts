@@ -73,13 +73,13 @@ export function ServiceUrl(schemes: readonly AddressScheme[] = SERVICE_SCHEMES):
   });
 }
 
-/** Addresses to call, one at least. */
-export function ServiceUrlList(): PropertyDecorator {
-  const message = 'expected one or more of http://host:port or https://host:port';
+/** Addresses of servers that serve the same: one at least, unless there need not be any. */
+export function ServiceUrlList(options: { readonly optional?: boolean } = {}): PropertyDecorator {
+  const message = 'expected one or more of http://host:port, https://host:port, unix:///path';
   return constraint('serviceUrlList', message, (value) => {
     return (
       Array.isArray(value) &&
-      value.length > 0 &&
+      (value.length > 0 || options.optional === true) &&
       value.every((item) => typeof item === 'string' && isServiceAddress(item))
     );
   });

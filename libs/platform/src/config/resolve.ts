@@ -55,6 +55,12 @@ export function resolveSettings(
     }
   }
   fillDefaults(known, resolved);
+  for (const { setting, value } of resolved.values()) {
+    const isMissing = setting.requiredBy?.includes(command) === true && isEmpty(value);
+    if (!isMissing || malformed.has(setting.key)) continue;
+    malformed.add(setting.key);
+    problems.push({ source: setting.key, message: `must be set for ${command}` });
+  }
   return { resolved: inOrder(known, resolved), problems, malformed };
 }
 
@@ -69,6 +75,10 @@ export function origin(
 ): Pick<ConfigProblem, 'source' | 'key'> {
   const isFlag = given.source === `--${setting.key}`;
   return isFlag ? { source: given.source } : { source: given.source, key: setting.key };
+}
+
+function isEmpty(value: SettingValue): boolean {
+  return typeof value === 'object' ? Object.keys(value).length === 0 : value === '';
 }
 
 function strongest(layers: readonly Layer[], key: string): RawSetting | undefined {

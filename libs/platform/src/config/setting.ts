@@ -56,6 +56,8 @@ export interface Setting {
   readonly secret?: boolean;
   /** Commands that take this setting; all of them when left out. */
   readonly appliesTo?: readonly string[];
+  /** Commands that cannot do without it: its default, which is empty, is refused there. */
+  readonly requiredBy?: readonly string[];
   /** Where the value lies in the typed object, when it is not the camel case of the key. */
   readonly field?: string;
 }
