@@ -6,6 +6,7 @@
  * 64-bit integers are bigint here and become numbers one layer further in. `hot` has hand-written
  * codecs of the messages of the request path.
  */
+export * as applyV1 from './generated/flotilla/replication/v1/apply.js';
 export * as flotillaV1 from './generated/flotilla/v1/catalog.js';
 export * as clusterV1 from './generated/flotilla/cluster/v1/cluster.js';
 export * as feedV1 from './generated/flotilla/replication/v1/feed.js';

@@ -10,6 +10,7 @@ import { mvccV1 } from '@flotilla/proto';
 import { type ApplyBatch } from './apply-batch.js';
 import { type DecodedCommand, type PutCommand, safeNumber } from './command-decoder.js';
 import { allHold, conditionOf } from './condition.js';
+import { passFence } from './fence.js';
 import { deleteKeys, putPair, runOperation } from './operations.js';
 import { TableError } from './table-error.js';
 import { type ApplyResult, type TxnResult } from './table-types.js';
@@ -23,6 +24,9 @@ export function applyCommand(
   entryIndex: number,
 ): ApplyResult {
   if (decoded.kind === 'put') return applyPut(batch, decoded, entryIndex);
+  const { fence } = decoded.command;
+  const refused = fence && passFence(batch.meta, fence);
+  if (refused !== undefined) return { ...skipped(0), refused };
   return applyMessage(batch, decoded.command, entryIndex);
 }
 

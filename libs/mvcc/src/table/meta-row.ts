@@ -24,6 +24,8 @@ export interface Meta extends TableState {
 }
 
 const META_BYTES = 1 + 11 * 8;
+/** With epoch and token of a fence behind the rest, which only follower clusters have. */
+const FENCED_META_BYTES = META_BYTES + 2 * 8;
 
 export function freshMeta(): Meta {
   return {
@@ -42,7 +44,8 @@ export function freshMeta(): Meta {
 }
 
 export function encodeMeta(meta: Meta): Buffer {
-  const target = Buffer.allocUnsafe(META_BYTES);
+  const { fence } = meta;
+  const target = Buffer.allocUnsafe(fence === undefined ? META_BYTES : FENCED_META_BYTES);
   target[0] = FORMAT;
   let at = writeUint64(target, 1, meta.appliedIndex);
   at = writeUint64(target, at, meta.leaderIndex);
@@ -54,7 +57,8 @@ export function encodeMeta(meta: Meta): Buffer {
   at = writeUint64(target, at, meta.historyRows);
   at = writeUint64(target, at, meta.supersededTotal);
   at = writeUint64(target, at, meta.floorEpoch);
-  writeUint64(target, at, meta.floorRevision);
+  at = writeUint64(target, at, meta.floorRevision);
+  if (fence !== undefined) writeUint64(target, writeUint64(target, at, fence.epoch), fence.token);
   return target;
 }
 
@@ -64,7 +68,8 @@ export function decodeMeta(encoded: Buffer): Meta {
     const what = `a table is stored in format ${format}; this version reads format ${FORMAT} alone`;
     throw new TableError('TABLE_FORMAT_OLD', `${what} and converts nothing`);
   }
-  if (format !== FORMAT || encoded.length !== META_BYTES) {
+  const isFenced = encoded.length === FENCED_META_BYTES;
+  if (format !== FORMAT || (!isFenced && encoded.length !== META_BYTES)) {
     throw damaged(`the meta row has format ${format ?? 'none'}, ${encoded.length} bytes`);
   }
   const at = (field: number): number => readUint64(encoded, 1 + field * 8);
@@ -80,5 +85,6 @@ export function decodeMeta(encoded: Buffer): Meta {
     supersededTotal: at(8),
     floorEpoch: at(9),
     floorRevision: at(10),
+    ...(isFenced && { fence: { epoch: at(11), token: at(12) } }),
   };
 }

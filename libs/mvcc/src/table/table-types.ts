@@ -24,6 +24,19 @@ export interface ApplyResult {
   responses: mvccV1.ResponseOp[];
   /** The entry changed nothing because it (or its leader index) was applied before. */
   skipped: boolean;
+  /** It changed nothing because its fence is not, or no longer, that of the table. */
+  refused?: FenceRefusal;
+}
+
+/** Which part of a command's fence was wrong. */
+export type FenceRefusal = 'epoch' | 'token';
+
+/** Where the commands of a table in a follower cluster come from. */
+export interface FenceState {
+  /** Epoch of the table in the leader cluster; never changes. */
+  readonly epoch: number;
+  /** Highest token seen; those below it are refused. */
+  readonly token: number;
 }
 
 /** A version of a key. */
@@ -135,6 +148,8 @@ export interface TableState {
   compactedRevision: number;
   /** Numbering period of revisions: a reset starts the next one. */
   epoch: number;
+  /** In a follower cluster, once a fenced command was applied. */
+  fence?: FenceState | undefined;
 }
 
 export interface TableStats extends TableState {

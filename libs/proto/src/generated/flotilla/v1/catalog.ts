@@ -29,6 +29,8 @@ export interface TableRow {
   movingFrom: bigint[];
   /** Node that should lead the group while it can; one of `replicas`. */
   preferredLeader: bigint;
+  /** Of a table in a follower cluster: what it is a copy of. Absent: a table of the cluster's own. */
+  source?: TableSource | undefined;
 }
 
 export const TableRow_State = {
@@ -44,6 +46,23 @@ export namespace TableRow_State {
   export type ACTIVE = typeof TableRow_State.ACTIVE;
   export type DELETING = typeof TableRow_State.DELETING;
   export type UNRECOGNIZED = typeof TableRow_State.UNRECOGNIZED;
+}
+
+/** A table of a leader cluster. */
+export interface TableSource {
+  /** Its id there; 0 if it is not known. */
+  tableId: bigint;
+  /** Changes whenever its history starts anew. */
+  epoch: bigint;
+}
+
+/** Who may do something alone, for a while. Tokens of a lease only grow. */
+export interface LeaseRow {
+  /** Empty once it was given back. */
+  holder: string;
+  token: bigint;
+  /** Wall clock of the node that proposed it, milliseconds since the epoch. */
+  expiresAtMs: bigint;
 }
 
 /** One node of the cluster. Rows of removed nodes stay: an id is never used twice. */
@@ -86,7 +105,17 @@ export namespace NodeRow_State {
 }
 
 function createBaseTableRow(): TableRow {
-  return { id: 0n, name: "", epoch: 0n, state: 0, replicas: [], founders: [], movingFrom: [], preferredLeader: 0n };
+  return {
+    id: 0n,
+    name: "",
+    epoch: 0n,
+    state: 0,
+    replicas: [],
+    founders: [],
+    movingFrom: [],
+    preferredLeader: 0n,
+    source: undefined,
+  };
 }
 
 export const TableRow: MessageFns<TableRow> = {
@@ -144,6 +173,9 @@ export const TableRow: MessageFns<TableRow> = {
         throw new globalThis.Error("value provided for field message.preferredLeader of type uint64 too large");
       }
       writer.uint32(64).uint64(message.preferredLeader);
+    }
+    if (message.source !== undefined) {
+      TableSource.encode(message.source, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -255,6 +287,14 @@ export const TableRow: MessageFns<TableRow> = {
             message.preferredLeader = reader.uint64() as bigint;
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.source = TableSource.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -281,6 +321,169 @@ export const TableRow: MessageFns<TableRow> = {
     message.movingFrom = object.movingFrom?.map((e) => BigInt(e)) || [];
     message.preferredLeader = (object.preferredLeader !== undefined && object.preferredLeader !== null)
       ? BigInt(object.preferredLeader)
+      : 0n;
+    message.source = (object.source !== undefined && object.source !== null)
+      ? TableSource.fromPartial(object.source)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTableSource(): TableSource {
+  return { tableId: 0n, epoch: 0n };
+}
+
+export const TableSource: MessageFns<TableSource> = {
+  encode(message: TableSource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tableId !== 0n) {
+      if (BigInt.asUintN(64, message.tableId) !== message.tableId) {
+        throw new globalThis.Error("value provided for field message.tableId of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.tableId);
+    }
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.epoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TableSource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTableSource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.tableId = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TableSource>): TableSource {
+    return TableSource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TableSource>): TableSource {
+    const message = createBaseTableSource();
+    message.tableId = (object.tableId !== undefined && object.tableId !== null) ? BigInt(object.tableId) : 0n;
+    message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
+    return message;
+  },
+};
+
+function createBaseLeaseRow(): LeaseRow {
+  return { holder: "", token: 0n, expiresAtMs: 0n };
+}
+
+export const LeaseRow: MessageFns<LeaseRow> = {
+  encode(message: LeaseRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holder !== "") {
+      writer.uint32(10).string(message.holder);
+    }
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.token);
+    }
+    if (message.expiresAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.expiresAtMs) !== message.expiresAtMs) {
+        throw new globalThis.Error("value provided for field message.expiresAtMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.expiresAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holder = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expiresAtMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeaseRow>): LeaseRow {
+    return LeaseRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaseRow>): LeaseRow {
+    const message = createBaseLeaseRow();
+    message.holder = object.holder ?? "";
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+    message.expiresAtMs = (object.expiresAtMs !== undefined && object.expiresAtMs !== null)
+      ? BigInt(object.expiresAtMs)
       : 0n;
     return message;
   },

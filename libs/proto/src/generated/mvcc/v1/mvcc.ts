@@ -42,6 +42,8 @@ export interface Command {
   sequence: Command[];
   /** The result carries the number of deleted keys. */
   count: boolean;
+  /** In the log of a follower cluster's table: who wrote it. Never sent to other clusters. */
+  fence?: Fence | undefined;
 }
 
 /** Kinds of commands. A peer that is not known to be Flotilla is sent 0 to 6 only. */
@@ -72,6 +74,14 @@ export namespace Command_CommandType {
   export type SEQUENCE = typeof Command_CommandType.SEQUENCE;
   export type GC = typeof Command_CommandType.GC;
   export type UNRECOGNIZED = typeof Command_CommandType.UNRECOGNIZED;
+}
+
+/** What a command must be of to be applied in a follower cluster. */
+export interface Fence {
+  /** Epoch of the table in the leader cluster; a table takes the first one, and no other. */
+  epoch: bigint;
+  /** Token of the lease under which it was pulled; one below the highest seen is refused. */
+  token: bigint;
 }
 
 /** What applying a command yielded. */
@@ -190,6 +200,7 @@ function createBaseCommand(): Command {
     prevKvs: false,
     sequence: [],
     count: false,
+    fence: undefined,
   };
 }
 
@@ -227,6 +238,9 @@ export const Command: MessageFns<Command> = {
     }
     if (message.count !== false) {
       writer.uint32(88).bool(message.count);
+    }
+    if (message.fence !== undefined) {
+      Fence.encode(message.fence, writer.uint32(802).fork()).join();
     }
     return writer;
   },
@@ -324,6 +338,14 @@ export const Command: MessageFns<Command> = {
             message.count = reader.bool();
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.fence = Fence.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -353,6 +375,80 @@ export const Command: MessageFns<Command> = {
     message.prevKvs = object.prevKvs ?? false;
     message.sequence = object.sequence?.map((e) => Command.fromPartial(e)) || [];
     message.count = object.count ?? false;
+    message.fence = (object.fence !== undefined && object.fence !== null) ? Fence.fromPartial(object.fence) : undefined;
+    return message;
+  },
+};
+
+function createBaseFence(): Fence {
+  return { epoch: 0n, token: 0n };
+}
+
+export const Fence: MessageFns<Fence> = {
+  encode(message: Fence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.epoch);
+    }
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Fence {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFence();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Fence>): Fence {
+    return Fence.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Fence>): Fence {
+    const message = createBaseFence();
+    message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
     return message;
   },
 };
