@@ -161,7 +161,10 @@ export class KvNode {
     for (const name of this.config.tables.delete) await cluster.admin.delete(name);
     const { state } = cluster.catalog;
     const fields = { tables: state.tables.size, here: cluster.tables.size };
-    this.logger.info(fields, 'the node is a member of its cluster');
+    this.logger.info(
+      { role: this.loaded.command, ...fields },
+      'the node is a member of its cluster',
+    );
     // Known before anybody is told that the node serves, not at the next look of the watch.
     await this.health.run('readiness');
   }

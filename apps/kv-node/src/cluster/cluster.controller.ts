@@ -39,7 +39,9 @@ export class ClusterController {
       version: `v${VERSION}`,
       info: '',
       tables: Object.fromEntries(this.tableStatuses()),
-      config: request.config ? describeConfig(this.loaded) : undefined,
+      config: request.config
+        ? { role: this.loaded.command, ...describeConfig(this.loaded) }
+        : undefined,
       errors: [],
     };
   }

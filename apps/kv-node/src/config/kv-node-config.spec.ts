@@ -83,6 +83,29 @@ const REGATTA_DEFAULTS: Readonly<Record<string, unknown>> = {
   'replication.allowed-hostname': '',
 };
 
+/** Section 6.3 of the contract. The default names of certificates are gone: http needs none. */
+const REGATTA_FOLLOWER_DEFAULTS: Readonly<Record<string, unknown>> = {
+  'replication.keepalive-time': '1m0s',
+  'replication.keepalive-timeout': '10s',
+  'replication.cert-filename': '',
+  'replication.key-filename': '',
+  'replication.ca-filename': '',
+  'replication.insecure-skip-verify': false,
+  'replication.server-name': '',
+  'replication.poll-interval': '1s',
+  'replication.reconcile-interval': '30s',
+  'replication.lease-interval': '15s',
+  'replication.log-rpc-timeout': '1m0s',
+  'replication.snapshot-rpc-timeout': '1h0m0s',
+  'replication.max-recv-message-size-bytes': 8_388_608,
+  'replication.max-recovery-in-flight': 1,
+  'replication.max-snapshot-recv-bytes-per-second': 0,
+  'replication.snapshot-source': 'auto',
+};
+
+const LEADER = 'http://leader:8444';
+const FOLLOWER = ['follower', `--replication.leader-address=${LEADER}`];
+
 /** Where we differ from Regatta on purpose, and what is ours alone. */
 const OUR_DEFAULTS: Readonly<Record<string, unknown>> = {
   'storage.version-cache-size': 67_108_864,
@@ -113,13 +136,40 @@ describe('settings of a kv-node', () => {
     expect(describeConfig(accepted([]))).toEqual({ ...REGATTA_DEFAULTS, ...OUR_DEFAULTS });
   });
 
+  it('every setting of a Regatta follower is known, with the same default; the rest is named here', () => {
+    const ofLeaders = [
+      /^tables\.(names|delete)$/,
+      /^replication\.(enabled|address|client-cert-auth|log-cache-size)$/,
+      /^replication\.(allowed-cn|allowed-hostname|max-send-message-size-bytes)$/,
+    ];
+    const shared = Object.entries({ ...REGATTA_DEFAULTS, ...OUR_DEFAULTS }).filter(
+      ([key]) => !ofLeaders.some((pattern) => pattern.test(key)),
+    );
+    expect(describeConfig(accepted(FOLLOWER))).toEqual({
+      ...Object.fromEntries(shared),
+      ...REGATTA_FOLLOWER_DEFAULTS,
+      'replication.leader-address': [LEADER],
+      'replication.token': '**********',
+    });
+  });
+
   it('a setting can be given as a flag and as a variable of either naming', () => {
-    for (const { key } of KV_NODE_SETTINGS.filter((setting) => setting.kind === 'uint64')) {
+    const numbers = KV_NODE_SETTINGS.filter((setting) => setting.kind === 'uint64');
+    for (const { key, appliesTo } of numbers) {
+      const role = appliesTo?.includes('leader') === false ? FOLLOWER : ['leader'];
       const ours = `FLOTILLA_${key.toUpperCase().replace(/[.-]/g, '_')}`;
-      expect(describeConfig(accepted([`--${key}=7`]))[key]).toBe(7);
-      expect(describeConfig(accepted([], { [ours]: '8' }))[key]).toBe(8);
-      expect(describeConfig(accepted([], { [key.toUpperCase()]: '9' }))[key]).toBe(9);
+      expect(describeConfig(accepted([...role, `--${key}=7`]))[key]).toBe(7);
+      expect(describeConfig(accepted(role, { [ours]: '8' }))[key]).toBe(8);
+      expect(describeConfig(accepted(role, { [key.toUpperCase()]: '9' }))[key]).toBe(9);
     }
+  });
+
+  it('a follower is told of one leader address or of several, and is a follower by that', () => {
+    const one = accepted(FOLLOWER).config;
+    expect([one.isFollower, one.replication.leaderAddresses]).toEqual([true, [LEADER]]);
+    const two = accepted(['follower', `--replication.leader-address=${LEADER},unix:///s`]).config;
+    expect(two.replication.leaderAddresses).toEqual([LEADER, 'unix:///s']);
+    expect(accepted([]).config.isFollower).toBe(false);
   });
 
   it('one folder moves all data; each part can still be put elsewhere', () => {
@@ -200,7 +250,17 @@ describe('refused settings of a kv-node', () => {
     [['--raft.initial-members=0=a:1'], 'expected number=host:port pairs or a list of host:port'],
     [['--raft.initial-members=a:1,b:1'], 'expected to hold this node, its raft.node-id with its'],
     [['--data-dir='], '--data-dir: expected a folder, got ""'],
-    [['--replication.leader-address=a'], '--replication.leader-address: unknown flag'],
+    [
+      ['--replication.leader-address=http://a:1'],
+      '--replication.leader-address: applies to follower only, not to leader',
+    ],
+    [['follower'], 'replication.leader-address: must be set for follower'],
+    [
+      ['follower', '--replication.leader-address=a:8444'],
+      '--replication.leader-address: expected a list of http://host:port or https://host:port',
+    ],
+    [['follower', '--replication.log-rpc-timeout=0'], 'expected a duration from 1ms to 24h0m0s'],
+    [[...FOLLOWER, '--tables.names=a'], '--tables.names: applies to leader, recover only, not to'],
   ])('%j is refused by name and reason', (argv, text) => {
     const problems = refused(argv);
     expect(

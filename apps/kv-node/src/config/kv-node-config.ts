@@ -27,10 +27,12 @@ import {
   OneOf,
   RequiredText,
   ServiceUrl,
+  ServiceUrlList,
   Text,
   TextList,
   TlsConfig,
 } from '@flotilla/platform';
+import { SNAPSHOT_SOURCES, type SnapshotSource } from './follower-settings.js';
 import {
   KV_NODE_SETTINGS,
   LOGDB_KINDS,
@@ -42,8 +44,10 @@ import {
 } from './settings.js';
 
 const UINT32_MAX = 2 ** 32 - 1;
+const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
-const LOG_RETENTION_MS_MAX = 30 * 24 * 60 * MINUTE_MS;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+const LOG_RETENTION_MS_MAX = 30 * DAY_MS;
 /** A write waits for a majority: more copies cost latency and win little. */
 const REPLICAS_MAX = 9;
 
@@ -142,6 +146,22 @@ export class ReplicationConfig extends TlsConfig {
   @IntegerAtLeast(0) readonly logRetentionBytes: number = 0;
   @DurationBetween(0, LOG_RETENTION_MS_MAX) readonly logRetentionTimeMs: number = 0;
   @IntegerAtLeast(0) readonly logCacheEntries: number = 0;
+  /** Of the leader cluster; none in a leader cluster. */
+  @ServiceUrlList({ optional: true }) readonly leaderAddresses: readonly string[] = [];
+  @Text() readonly token: string = '';
+  @DurationBetween(SECOND_MS, DAY_MS) readonly keepaliveTimeMs: number = 0;
+  @DurationBetween(SECOND_MS, DAY_MS) readonly keepaliveTimeoutMs: number = 0;
+  @Flag() readonly insecureSkipVerify: boolean = false;
+  @Text() readonly serverName: string = '';
+  @IntegerAtLeast(1) readonly receiveMessageBytesMax: number = 0;
+  @DurationBetween(1, DAY_MS) readonly pollIntervalMs: number = 0;
+  @DurationBetween(1, DAY_MS) readonly reconcileIntervalMs: number = 0;
+  @DurationBetween(1, DAY_MS) readonly leaseIntervalMs: number = 0;
+  @DurationBetween(1, DAY_MS) readonly logRpcTimeoutMs: number = 0;
+  @DurationBetween(1, DAY_MS) readonly snapshotRpcTimeoutMs: number = 0;
+  @IntegerBetween(1, UINT32_MAX) readonly recoveriesInFlightMax: number = 0;
+  @IntegerAtLeast(0) readonly snapshotReceiveBytesPerSecondMax: number = 0;
+  @OneOf(SNAPSHOT_SOURCES) readonly snapshotSource: SnapshotSource = 'auto';
 }
 
 export class RecoverConfig {
@@ -169,6 +189,11 @@ export class KvNodeConfig {
   @ValidateNested()
   @Type(() => ReplicationConfig)
   readonly replication: ReplicationConfig = new ReplicationConfig();
+
+  /** Whether the tables of this node are copies of those of a leader cluster. */
+  get isFollower(): boolean {
+    return this.replication.leaderAddresses.length > 0;
+  }
 }
 
 export function kvNodeSchema(version: string): ConfigSchema<KvNodeConfig> {
@@ -179,6 +204,10 @@ export function kvNodeSchema(version: string): ConfigSchema<KvNodeConfig> {
       version,
       commands: [
         { name: 'leader', description: 'a node of the leader cluster, which takes writes' },
+        {
+          name: 'follower',
+          description: 'a node of a follower cluster: reads here, writes in the leader cluster',
+        },
         {
           name: 'recover',
           description: 'offline: make this node a cluster of its own after the majority was lost',

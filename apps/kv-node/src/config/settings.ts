@@ -15,6 +15,7 @@ import {
   type Setting,
   tlsSettings,
 } from '@flotilla/platform';
+import { FOLLOWER_SETTINGS } from './follower-settings.js';
 
 export const STORAGE_ENGINES = ['rocksdb', 'lmdb', 'memory'] as const;
 export type StorageEngine = (typeof STORAGE_ENGINES)[number];
@@ -360,6 +361,9 @@ const SERVICES: readonly Setting[] = [
   },
 ];
 
+/** The leader cluster serves with these, a follower cluster shows and trusts them. */
+const OF_BOTH_ROLES = new Set(['cert', 'key', 'ca'].map((file) => `replication.${file}-filename`));
+
 const REPLICATION: readonly Setting[] = [
   {
     key: 'replication.enabled',
@@ -401,7 +405,10 @@ const REPLICATION: readonly Setting[] = [
     field: 'replication.logCacheEntries',
     description: 'log entries of a table kept in memory for follower clusters',
   },
-].map((setting) => ({ ...setting, appliesTo: ['leader', 'recover'] }));
+].map((setting) => ({
+  ...setting,
+  appliesTo: ['leader', ...(OF_BOTH_ROLES.has(setting.key) ? ['follower'] : []), 'recover'],
+}));
 
 const RECOVER: readonly Setting[] = [
   {
@@ -422,5 +429,6 @@ export const KV_NODE_SETTINGS = defineSettings([
   ...STORAGE,
   ...SERVICES,
   ...REPLICATION,
+  ...FOLLOWER_SETTINGS,
   ...RECOVER,
 ]);

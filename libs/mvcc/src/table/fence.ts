@@ -9,7 +9,7 @@
  */
 import { type mvccV1 } from '@flotilla/proto';
 import { safeNumber } from './command-decoder.js';
-import { type Meta } from './row-codec.js';
+import { type Meta } from './meta-row.js';
 import { type FenceRefusal } from './table-types.js';
 
 export function passFence(meta: Meta, wire: mvccV1.Fence): FenceRefusal | undefined {
