@@ -108,6 +108,7 @@ const SIMULATED = [
     'catalog',
     'cluster',
     'feed',
+    'follower',
     'kv',
     'node',
     'peers',
@@ -117,7 +118,10 @@ const SIMULATED = [
     'tables',
   ].map((folder) => `apps/kv-node/src/${folder}/**/*.ts`),
 ];
-const REAL_TRANSPORT = ['apps/kv-node/src/peers/peer-link.ts'];
+const REAL_TRANSPORT = [
+  'apps/kv-node/src/follower/leader-client.ts',
+  'apps/kv-node/src/peers/peer-link.ts',
+];
 const TIMERS = ['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask'];
 const CLOCKS = [
   { object: 'Date', property: 'now' },

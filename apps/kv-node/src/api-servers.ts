@@ -59,7 +59,7 @@ export class ApiServers {
     });
     this.server.authorize(TABLES_SERVICE, bearerAuth(tables.token));
     this.server.authorize(CLUSTER_CHANGES_SERVICE, bearerAuth(tables.token));
-    parts.cluster.kv.register(this.server);
+    parts.cluster.register(this.server);
     if (!replication.enabled) return;
     // What it tells beyond the KV API is which tables there are: that is what the token guards.
     this.server.authorize(FEED_SERVICE, bearerAuth(tables.token));

@@ -13,6 +13,8 @@ import { type KvNodeConfig } from './config/kv-node-config.js';
 import { SYSTEM_CLOCK } from './node/node-clock.js';
 import { nodeIdentity } from './node/node-identity.js';
 import { closeNodeStorage, openNodeStorage, type NodeStorage } from './node/node-storage.js';
+import { connectLeaderCluster } from './follower/leader-client.js';
+import { type LeaderCluster } from './follower/leader-writes.js';
 import { NodeCore } from './node-core.js';
 import { grpcTransport } from './peers/peer-transport.js';
 
@@ -41,6 +43,7 @@ export class KvNode {
   private readonly config: KvNodeConfig;
   private storage: NodeStorage | undefined;
   private core: NodeCore | undefined;
+  private leader: LeaderCluster | undefined;
   private api: ApiServers | undefined;
   private peerAddress = '';
   private served: ServedAddresses | undefined;
@@ -63,7 +66,7 @@ export class KvNode {
       .add({
         name: 'raft',
         start: () => this.startCore(),
-        stop: () => this.core?.stop(),
+        stop: () => this.stopCore(),
       })
       .add({
         name: 'peers',
@@ -120,6 +123,7 @@ export class KvNode {
   private startCore(): void {
     const { config, logger, onFatal, onStranger } = this;
     const { raft, memberlist } = config;
+    this.leader = config.isFollower ? connectLeaderCluster(config.replication) : undefined;
     const own = nodeIdentity(raft.nodeHostDir, raft.nodeId, memberlist.clusterName, raft.join);
     this.core = new NodeCore({
       config,
@@ -130,7 +134,13 @@ export class KvNode {
       logger,
       onFatal,
       onStranger,
+      leader: this.leader,
     });
+  }
+
+  private async stopCore(): Promise<void> {
+    this.leader?.close();
+    await this.core?.stop();
   }
 
   private async serve(): Promise<void> {

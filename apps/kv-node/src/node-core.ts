@@ -12,6 +12,7 @@ import { NodeDirectory } from './catalog/node-directory.js';
 import { NodeCluster } from './cluster/node-cluster.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
 import { DiskWatch } from './node/disk-watch.js';
+import { type LeaderCluster } from './follower/leader-writes.js';
 import { HistoryKeeper } from './node/history-keeper.js';
 import { LogKeeper } from './node/log-keeper.js';
 import { type NodeClock } from './node/node-clock.js';
@@ -36,6 +37,8 @@ export interface NodeCoreParts {
   readonly onFatal: (error: unknown) => void;
   /** The cluster says that this node is none of its own; the process is to end. */
   readonly onStranger: (reason: string) => void;
+  /** The way to the leader cluster, in a follower cluster. */
+  readonly leader?: LeaderCluster | undefined;
   readonly observer?: HostObserver;
 }
 

@@ -5,6 +5,7 @@
  *   sys/cluster-id     made up once, when the cluster was founded
  *   table/<name>       TableRow of a table that is served
  *   deleting/<id>      TableRow of a deleted table whose data may still be on disk
+ *   lease/<table id>   LeaseRow: who may write what a leader cluster sends into this copy
  *   node/<id>          NodeRow; stays when the node is removed
  *
  * Pure: in goes what was read, out comes the command to propose. Every change is conditional on the
@@ -14,6 +15,14 @@ import { flotillaV1, mvccV1 } from '@flotilla/proto';
 
 export type TableRow = flotillaV1.TableRow;
 export type NodeRow = flotillaV1.NodeRow;
+export type LeaseRow = flotillaV1.LeaseRow;
+
+/** What a table of a follower cluster is a copy of. */
+export interface TableSource {
+  /** Its id in the leader cluster; 0 if that is not known. */
+  readonly tableId: number;
+  readonly epoch: number;
+}
 
 /** Raft group and key prefix of the catalog; tables never get an id below `FIRST_TABLE_ID`. */
 export const CATALOG_GROUP = 1000;
@@ -24,6 +33,7 @@ export const CLUSTER_ID_KEY = Buffer.from('sys/cluster-id');
 export const NODE_PREFIX = Buffer.from('node/');
 export const TABLE_PREFIX = Buffer.from('table/');
 export const DELETING_PREFIX = Buffer.from('deleting/');
+export const LEASE_PREFIX = Buffer.from('lease/');
 
 const CATALOG_NAME = Buffer.from('catalog');
 const EQUAL = mvccV1.Compare_CompareResult.EQUAL;
@@ -49,6 +59,14 @@ export function nodeKey(id: number): Buffer {
   return Buffer.concat([NODE_PREFIX, Buffer.from(String(id))]);
 }
 
+export function leaseKey(tableId: number): Buffer {
+  return Buffer.concat([LEASE_PREFIX, Buffer.from(String(tableId))]);
+}
+
+export function encodeLease(row: LeaseRow): Buffer {
+  return Buffer.from(flotillaV1.LeaseRow.encode(row).finish());
+}
+
 export function encodeNode(row: NodeRow): Buffer {
   return Buffer.from(flotillaV1.NodeRow.encode(row).finish());
 }
@@ -72,6 +90,7 @@ export function newRow(
   id: bigint,
   replicas: readonly number[],
   preferredLeader: number,
+  source?: TableSource,
 ): TableRow {
   return {
     id,
@@ -82,6 +101,9 @@ export function newRow(
     founders: replicas.map(BigInt),
     movingFrom: [],
     preferredLeader: BigInt(preferredLeader),
+    ...(source && {
+      source: { tableId: BigInt(source.tableId), epoch: BigInt(source.epoch) },
+    }),
   };
 }
 
@@ -120,7 +142,11 @@ export function deleteCommand(stored: Buffer): Buffer {
   const deleting = { ...row, state: flotillaV1.TableRow_State.DELETING };
   return txn(
     compare(tableKey(row.name), stored),
-    [remove(tableKey(row.name)), put(deletingKey(row.id), encodeRow(deleting))],
+    [
+      remove(tableKey(row.name)),
+      put(deletingKey(row.id), encodeRow(deleting)),
+      ...(row.source ? [remove(leaseKey(Number(row.id)))] : []),
+    ],
     [],
   );
 }

@@ -8,10 +8,12 @@ import { flotillaV1 } from '@flotilla/proto';
 import {
   CLUSTER_ID_KEY,
   DELETING_PREFIX,
+  LEASE_PREFIX,
   NODE_PREFIX,
   SEQUENCE_KEY,
   TABLE_PREFIX,
   decodeRow,
+  type TableSource,
 } from './catalog-rows.js';
 
 export interface TableInfo {
@@ -24,6 +26,8 @@ export interface TableInfo {
   /** Nodes that held a replica before a change that is not done yet. */
   readonly movingFrom: readonly number[];
   readonly preferredLeader: number;
+  /** What it is a copy of; absent if it is a table of this cluster's own. */
+  readonly source?: TableSource;
   /** The row as it lies in the catalog, for conditional changes. */
   readonly stored: Buffer;
 }
@@ -49,6 +53,16 @@ export interface NodeInfo {
   readonly stored: Buffer;
 }
 
+/** Who may write what a leader cluster sends into a copy. */
+export interface LeaseInfo {
+  /** Empty once it was given back. */
+  readonly holder: string;
+  readonly token: number;
+  /** On the wall clock of whoever proposed it. */
+  readonly expiresAtMs: number;
+  readonly stored: Buffer;
+}
+
 /** What became of one key. */
 export type CatalogChange =
   | {
@@ -64,6 +78,8 @@ export class CatalogState {
   readonly tables = new Map<string, TableInfo>();
   readonly tablesById = new Map<number, TableInfo>();
   readonly nodes = new Map<number, NodeInfo>();
+  /** By the id of the table in this cluster. */
+  readonly leases = new Map<number, LeaseInfo>();
   /** Ids of deleted tables whose data may still be on disk. */
   readonly deleting = new Set<number>();
   /** Tables whose replica set is being changed. */
@@ -77,6 +93,7 @@ export class CatalogState {
     return [
       ...Array.from(this.tables.keys(), (name) => `${TABLE_PREFIX.toString()}${name}`),
       ...Array.from(this.deleting, (id) => `${DELETING_PREFIX.toString()}${id}`),
+      ...Array.from(this.leases.keys(), (id) => `${LEASE_PREFIX.toString()}${id}`),
       ...Array.from(this.nodes.keys(), (id) => `${NODE_PREFIX.toString()}${id}`),
     ];
   }
@@ -88,7 +105,8 @@ export class CatalogState {
       return this.setDeleting(Number(suffix(key, DELETING_PREFIX)), value);
     }
     if (startsWith(key, NODE_PREFIX)) return this.setNode(Number(suffix(key, NODE_PREFIX)), value);
-    if (key.equals(SEQUENCE_KEY)) this.sequence = value;
+    if (startsWith(key, LEASE_PREFIX)) this.setLease(Number(suffix(key, LEASE_PREFIX)), value);
+    else if (key.equals(SEQUENCE_KEY)) this.sequence = value;
     else if (key.equals(CLUSTER_ID_KEY)) this.clusterId = value?.toString() ?? '';
     else return undefined;
     return { kind: 'system' };
@@ -115,6 +133,11 @@ export class CatalogState {
     return { kind: 'deleting', id, isListed: value !== undefined };
   }
 
+  private setLease(tableId: number, value: Buffer | undefined): void {
+    if (value) this.leases.set(tableId, toLeaseInfo(value));
+    else this.leases.delete(tableId);
+  }
+
   private setNode(id: number, value: Buffer | undefined): CatalogChange {
     if (value) this.nodes.set(id, toNodeInfo(value));
     else this.nodes.delete(id);
@@ -132,8 +155,16 @@ function toTableInfo(stored: Buffer): TableInfo {
     founders: row.founders.map(Number),
     movingFrom: row.movingFrom.map(Number),
     preferredLeader: Number(row.preferredLeader),
+    ...(row.source && {
+      source: { tableId: Number(row.source.tableId), epoch: Number(row.source.epoch) },
+    }),
     stored,
   };
+}
+
+function toLeaseInfo(stored: Buffer): LeaseInfo {
+  const { holder, token, expiresAtMs } = flotillaV1.LeaseRow.decode(stored);
+  return { holder, token: Number(token), expiresAtMs: Number(expiresAtMs), stored };
 }
 
 function toNodeInfo(stored: Buffer): NodeInfo {

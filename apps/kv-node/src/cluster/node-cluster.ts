@@ -5,6 +5,7 @@
  *   catalog --changes--> tables that run here, links to nodes, load
  *   client or peer --> router --> replica here, or a node that has one
  */
+import { type GrpcServer } from '@flotilla/grpc';
 import { RangeCache, VersionCache } from '@flotilla/mvcc';
 import { type Logger } from '@flotilla/platform';
 import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
@@ -13,6 +14,8 @@ import { type CatalogChange } from '../catalog/catalog-state.js';
 import { type NodeDirectory } from '../catalog/node-directory.js';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { FeedService } from '../feed/feed.service.js';
+import { FollowerNode } from '../follower/follower-node.js';
+import { type LeaderCluster } from '../follower/leader-writes.js';
 import { KvService } from '../kv/kv.service.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeIdentity } from '../node/node-identity.js';
@@ -43,6 +46,8 @@ export interface NodeClusterParts {
   readonly logger: Logger;
   readonly onFatal: (error: unknown) => void;
   readonly onStranger: (reason: string) => void;
+  /** The way to the leader cluster, in a follower cluster. */
+  readonly leader?: LeaderCluster | undefined;
 }
 
 export class NodeCluster {
@@ -58,6 +63,8 @@ export class NodeCluster {
   readonly operator: ClusterOperator;
   readonly changes: ClusterChanges;
   readonly leadership: Leadership;
+  /** Undefined in a leader cluster. */
+  readonly follower: FollowerNode | undefined;
   private readonly loop: ClusterLoop;
 
   constructor(private readonly parts: NodeClusterParts) {
@@ -95,6 +102,8 @@ export class NodeCluster {
     const others = otherNodes(network, passed);
     this.admin = new TableAdmin(runtime, catalog, tables, view, others, replicasMax);
     passed.useAdmin(this.admin);
+    this.follower = this.makeFollower(router, forwarder);
+    if (this.follower) passed.useMore(this.follower);
     this.operator = new ClusterOperator(catalog, view, self, replicasMax, logger, runtime.clock);
     this.changes = new ClusterChanges(catalog, tables, runtime.clock);
     this.leadership = new Leadership(
@@ -123,6 +132,7 @@ export class NodeCluster {
     this.loop.start();
     const deadlineMs = this.parts.runtime.deadline(timeoutMs);
     await this.catalog.barrier(deadlineMs);
+    this.checkRole();
     await this.loop.whenRegistered();
     this.sweep();
   }
@@ -132,6 +142,11 @@ export class NodeCluster {
     const deadlineMs = this.parts.runtime.deadline(timeoutMs);
     const waits = [...this.tables.all()].map(({ group }) => group.leaderKnown(deadlineMs));
     await Promise.allSettled(waits);
+  }
+
+  /** Serves clients by the API of this cluster's role. */
+  register(server: GrpcServer): void {
+    (this.follower ?? this.kv).register(server);
   }
 
   async stop(): Promise<void> {
@@ -168,6 +183,26 @@ export class NodeCluster {
     }
     this.tables.catalogIsCurrent(state.tablesById);
     this.tables.removeLeftovers();
+  }
+
+  private makeFollower(router: TableRouter, forwarder: Forwarder): FollowerNode | undefined {
+    const { leader, config, runtime, peers, logger } = this.parts;
+    if (!leader) return undefined;
+    const { catalog, tables, kv, admin } = this;
+    const { token } = config.tables;
+    const { network } = peers;
+    return new FollowerNode({
+      ...{ leader, runtime, catalog, tables, router, kv, admin, network, forwarder, logger, token },
+    });
+  }
+
+  /** A write taken here would make a copy differ from what it is a copy of. */
+  private checkRole(): void {
+    if (this.follower) return;
+    const copy = [...this.catalog.state.tables.values()].find(({ source }) => source);
+    if (!copy) return;
+    const text = `table ${copy.name} is a copy of a leader cluster's: this is a follower cluster`;
+    throw new Error(`${text}, start its nodes with the command follower`);
   }
 
   private makeLoop(self: number): ClusterLoop {

@@ -17,7 +17,7 @@ export function otherNodes(network: PeerNetwork, passed: PassedCalls): OtherNode
       await network.call(node, AWAIT_CATALOG, request, { deadlineMs: timeoutMs });
     },
     awaitTable: (node, id, deadlineMs) => passed.awaitTableAt(node, id, deadlineMs),
-    createTable: (node, name, deadlineMs) => passed.createTableAt(node, name, deadlineMs),
-    deleteTable: (node, name, deadlineMs) => passed.deleteTableAt(node, name, deadlineMs),
+    createTable: (node, table, deadlineMs) => passed.createTableAt(node, table, deadlineMs),
+    deleteTable: (node, table, deadlineMs) => passed.deleteTableAt(node, table, deadlineMs),
   };
 }

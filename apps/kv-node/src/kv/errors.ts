@@ -40,6 +40,12 @@ export function notReady(cause?: unknown): GrpcStatusError {
   return new GrpcStatusError(status.UNAVAILABLE, text, { [NOT_EXECUTED]: '1' }, { cause });
 }
 
+/** As many as may wait do. */
+export function busy(): GrpcStatusError {
+  const text = 'system is too busy try again later';
+  return new GrpcStatusError(status.UNAVAILABLE, text, { [NOT_EXECUTED]: '1' });
+}
+
 export function tableNotFound(): GrpcStatusError {
   return new GrpcStatusError(status.NOT_FOUND, 'table not found');
 }

@@ -317,7 +317,7 @@ function rethrown(error: unknown): never {
 }
 
 /** What is decoded has views of the bytes, which must stay as they are until it is answered. */
-function decode<T>(codec: (bytes: Buffer) => T, bytes: Buffer): T {
+export function decode<T>(codec: (bytes: Buffer) => T, bytes: Buffer): T {
   try {
     return codec(bytes);
   } catch (error) {
@@ -341,7 +341,7 @@ function toLimit(limit: bigint): number {
 }
 
 /** Nothing but range operations in both branches: nothing to write, whatever the compares say. */
-function isReadOnly(request: regattaV1.TxnRequest): boolean {
+export function isReadOnly(request: regattaV1.TxnRequest): boolean {
   const reads = (op: mvccV1.RequestOp) => op.request?.$case === 'requestRange';
   return request.success.every(reads) && request.failure.every(reads);
 }

@@ -6,6 +6,7 @@
  */
 import { type RangeCacheStats, type VersionCacheStats } from '@flotilla/mvcc';
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { exposeFollower } from '../follower/follower-metrics.js';
 import { type NodeCluster } from '../cluster/node-cluster.js';
 import { type PeerSide } from '../peers/peer-side.js';
 import { type NodeRuntime } from './node-runtime.js';
@@ -28,6 +29,18 @@ export function exposeNodeMetrics(registry: Registry, sources: MetricSources): v
   exposeEngine(registry, sources);
   exposeCaches(registry, sources);
   exposeCluster(registry, sources);
+  exposeRole(registry, sources);
+}
+
+function exposeRole(registry: Registry, { cluster }: MetricSources): void {
+  const { follower, tables } = cluster;
+  new Gauge({
+    name: 'flotilla_role',
+    help: '1 for the role of this cluster: leader, or follower of another one.',
+    labelNames: ['role'] as const,
+    registers: [registry],
+  }).set({ role: follower ? 'follower' : 'leader' }, 1);
+  if (follower) exposeFollower(registry, follower, tables);
 }
 
 function exposeTables(registry: Registry, { cluster }: MetricSources): void {

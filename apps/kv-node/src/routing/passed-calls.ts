@@ -6,7 +6,9 @@
  *   flotilla.replication.v1/...  the same: logs and tables for gateways
  *   ProposeCatalog               a change of the catalog, by its leader
  *   TableReady                   settles once a table can be used here
- *   CreateTable, DeleteTable     by the leader of the catalog, where such changes queue up
+ *   CreateTable, DeleteTable     by the leader of the catalog, where such changes queue up;
+ *   CreateCopy, DeleteCopy       the same of a leader cluster's table
+ *   what `useMore` was given     where this cluster is a follower
  */
 import {
   GrpcStatusError,
@@ -24,7 +26,12 @@ import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { type PassedAnswer, type PassedCall } from '@flotilla/raft';
 import { wasNotExecuted } from '../peers/not-executed.js';
-import { type CreateOutcome, type DeleteOutcome, type TableAdmin } from '../tables/table-admin.js';
+import {
+  type CreateOutcome,
+  type DeleteOutcome,
+  type NamedTable,
+  type TableAdmin,
+} from '../tables/table-admin.js';
 import { type TableRegistry } from '../tables/table-registry.js';
 import { HOPS_MAX, type Forwarder } from './forwarder.js';
 import { passedContext } from './passed-context.js';
@@ -34,11 +41,17 @@ const PROPOSE_CATALOG = 'ProposeCatalog';
 const TABLE_READY = 'TableReady';
 const CREATE_TABLE = 'CreateTable';
 const DELETE_TABLE = 'DeleteTable';
+const CREATE_COPY = 'CreateCopy';
+const DELETE_COPY = 'DeleteCopy';
 const SUCCEEDED = Buffer.from([1]);
 const NOTHING = Buffer.alloc(0);
 
+/** Further methods that nodes pass on; undefined where a method is none of them. */
+export type MorePassedCalls = Pick<KvService, 'passedOn' | 'streamPassedOn'>;
+
 export class PassedCalls {
   private admin: TableAdmin | undefined;
+  private more: MorePassedCalls | undefined;
 
   constructor(
     private readonly runtime: NodeRuntime,
@@ -54,6 +67,11 @@ export class PassedCalls {
   /** Who creates and deletes tables here. */
   useAdmin(admin: TableAdmin): void {
     this.admin = admin;
+  }
+
+  /** What is answered besides, and before all else. */
+  useMore(more: MorePassedCalls): void {
+    this.more = more;
   }
 
   /** Never rejects: a failure is an answer too. */
@@ -72,18 +90,19 @@ export class PassedCalls {
 
   private async answer({ method, request, hops, timeoutMs }: PassedCall): Promise<Answer> {
     const bytes = Buffer.from(request.buffer, request.byteOffset, request.length);
-    const passed = this.kv.passedOn(
-      method,
-      bytes,
-      passedContext(method, this.runtime.clock.wallMs() + timeoutMs),
-      hops,
-    );
+    const context = passedContext(method, this.runtime.clock.wallMs() + timeoutMs);
+    const passed =
+      this.more?.passedOn(method, bytes, context, hops) ??
+      this.kv.passedOn(method, bytes, context, hops);
     if (passed) return passed;
     const deadlineMs = this.runtime.deadline(Math.min(timeoutMs, OPERATION_TIMEOUT_MS));
     if (method === PROPOSE_CATALOG) return this.proposeCatalog(bytes, hops, deadlineMs);
     if (method === TABLE_READY) return this.tableReady(bytes, deadlineMs);
     if (method === CREATE_TABLE || method === DELETE_TABLE) {
-      return this.changeTable(method, bytes.toString(), deadlineMs);
+      return this.changeTable(method, { name: bytes.toString() }, deadlineMs);
+    }
+    if (method === CREATE_COPY || method === DELETE_COPY) {
+      return this.changeTable(method, JSON.parse(bytes.toString()) as NamedTable, deadlineMs);
     }
     throw unknownMethod(method);
   }
@@ -93,10 +112,11 @@ export class PassedCalls {
     call: CallContext,
     sink: MessageSink,
   ): Promise<void> {
-    const answers = answersInto(sink);
+    const into = answersInto(sink);
     const passed =
-      this.kv.streamPassedOn(method, request, call, answers, hops) ??
-      this.feed.streamPassedOn(method, request, call, answers, hops);
+      this.more?.streamPassedOn(method, request, call, into, hops) ??
+      this.kv.streamPassedOn(method, request, call, into, hops) ??
+      this.feed.streamPassedOn(method, request, call, into, hops);
     if (!passed) throw unknownMethod(method);
     await passed;
   }
@@ -127,32 +147,38 @@ export class PassedCalls {
     });
   }
 
-  async createTableAt(node: number, name: string, deadlineMs: number): Promise<CreateOutcome> {
-    return this.outcomeAt<CreateOutcome>(node, CREATE_TABLE, name, deadlineMs);
+  async createTableAt(node: number, table: NamedTable, deadlineMs: number): Promise<CreateOutcome> {
+    const method = table.source ? CREATE_COPY : CREATE_TABLE;
+    return this.outcomeAt<CreateOutcome>(node, method, table, deadlineMs);
   }
 
-  async deleteTableAt(node: number, name: string, deadlineMs: number): Promise<DeleteOutcome> {
-    return this.outcomeAt<DeleteOutcome>(node, DELETE_TABLE, name, deadlineMs);
+  async deleteTableAt(node: number, table: NamedTable, deadlineMs: number): Promise<DeleteOutcome> {
+    const method = table.source ? DELETE_COPY : DELETE_TABLE;
+    return this.outcomeAt<DeleteOutcome>(node, method, table, deadlineMs);
   }
 
   /** Outcomes travel as JSON between nodes of one version family. */
   private async outcomeAt<T>(
     node: number,
     method: string,
-    name: string,
+    table: NamedTable,
     deadlineMs: number,
   ): Promise<T> {
-    const request = Buffer.from(name);
+    const request = Buffer.from(table.source ? JSON.stringify(table) : table.name);
     const { answer } = await this.forwarder.call(node, { method, request, hops: 0, deadlineMs });
     return JSON.parse(Buffer.from(answer).toString()) as T;
   }
 
-  private async changeTable(method: string, name: string, deadlineMs: number): Promise<Answer> {
+  private async changeTable(
+    method: string,
+    table: NamedTable,
+    deadlineMs: number,
+  ): Promise<Answer> {
     if (!this.admin || !this.catalog.group.isLeader) throw notReady();
     const outcome =
-      method === CREATE_TABLE
-        ? await this.admin.createHere(name, deadlineMs)
-        : await this.admin.deleteHere(name, deadlineMs);
+      method === CREATE_TABLE || method === CREATE_COPY
+        ? await this.admin.createHere(table, deadlineMs)
+        : await this.admin.deleteHere(table, deadlineMs);
     return { answer: Buffer.from(JSON.stringify(outcome)), index: 0 };
   }
 

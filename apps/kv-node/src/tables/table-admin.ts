@@ -20,6 +20,7 @@ import {
   finishDeletionCommand,
   newRow,
   nextTableId,
+  type TableSource,
 } from '../catalog/catalog-rows.js';
 import { type ClusterView } from '../cluster/cluster-view.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
@@ -37,12 +38,21 @@ const RETRY_PAUSE_MS = 25;
 
 export type CreateOutcome =
   | { readonly kind: 'created'; readonly id: number }
-  | { readonly kind: 'exists' }
+  | { readonly kind: 'exists'; readonly table?: TakenName }
   | { readonly kind: 'contended' }
   | { readonly kind: 'no-nodes' };
 
+/** What has the name already. */
+export interface TakenName {
+  readonly id: number;
+  readonly source?: TableSource | undefined;
+}
+
 export type DeleteOutcome =
-  { readonly kind: 'deleted' } | { readonly kind: 'missing' } | { readonly kind: 'contended' };
+  | { readonly kind: 'deleted' }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'other-source' }
+  | { readonly kind: 'contended' };
 
 /** What the table admin needs of the other nodes. */
 export interface OtherNodes {
@@ -52,8 +62,14 @@ export interface OtherNodes {
   awaitCatalog(node: number, index: number, timeoutMs: number): Promise<void>;
   /** Settles once a table can be used at the node. */
   awaitTable(node: number, id: number, deadlineMs: number): Promise<void>;
-  createTable(node: number, name: string, deadlineMs: number): Promise<CreateOutcome>;
-  deleteTable(node: number, name: string, deadlineMs: number): Promise<DeleteOutcome>;
+  createTable(node: number, table: NamedTable, deadlineMs: number): Promise<CreateOutcome>;
+  deleteTable(node: number, table: NamedTable, deadlineMs: number): Promise<DeleteOutcome>;
+}
+
+/** A table to create or delete; with a source, as the copy of a leader cluster's table. */
+export interface NamedTable {
+  readonly name: string;
+  readonly source?: TableSource | undefined;
 }
 
 export class TableAdmin {
@@ -69,37 +85,42 @@ export class TableAdmin {
   ) {}
 
   /** Rejects with HostError; the table can be written through any node when this settles. */
-  async create(name: string): Promise<CreateOutcome> {
+  async create(name: string, source?: TableSource): Promise<CreateOutcome> {
     const deadlineMs = this.runtime.deadline(OPERATION_TIMEOUT_MS);
+    const table = { name, source };
     return this.atLeader(
       deadlineMs,
-      () => this.createHere(name, deadlineMs),
-      (leader) => this.others.createTable(leader, name, deadlineMs),
+      () => this.createHere(table, deadlineMs),
+      (leader) => this.others.createTable(leader, table, deadlineMs),
     );
   }
 
   /** The same, by this node. */
-  async createHere(name: string, deadlineMs: number): Promise<CreateOutcome> {
-    const outcome = await this.inTurn(() => this.insert(name, deadlineMs));
+  async createHere(named: NamedTable, deadlineMs: number): Promise<CreateOutcome> {
+    const outcome = await this.inTurn(() => this.insert(named, deadlineMs));
     if (outcome.kind !== 'inserted') return outcome;
     await this.followedBy(outcome.index);
     await this.untilUsable(outcome.table, deadlineMs);
     return { kind: 'created', id: outcome.table.id };
   }
 
-  /** The table is not served any more when this settles; its data goes in the background. */
-  async delete(name: string): Promise<DeleteOutcome> {
+  /**
+   * The table is not served any more when this settles; its data goes in the background. With a
+   * source it is deleted only if it is a copy of exactly that.
+   */
+  async delete(name: string, source?: TableSource): Promise<DeleteOutcome> {
     const deadlineMs = this.runtime.deadline(OPERATION_TIMEOUT_MS);
+    const table = { name, source };
     return this.atLeader(
       deadlineMs,
-      () => this.deleteHere(name, deadlineMs),
-      (leader) => this.others.deleteTable(leader, name, deadlineMs),
+      () => this.deleteHere(table, deadlineMs),
+      (leader) => this.others.deleteTable(leader, table, deadlineMs),
     );
   }
 
   /** The same, by this node. */
-  async deleteHere(name: string, deadlineMs: number): Promise<DeleteOutcome> {
-    const outcome = await this.inTurn(() => this.remove(name, deadlineMs));
+  async deleteHere(named: NamedTable, deadlineMs: number): Promise<DeleteOutcome> {
+    const outcome = await this.inTurn(() => this.remove(named, deadlineMs));
     if (outcome.kind !== 'removed') return outcome;
     const followed = await this.followedBy(outcome.index);
     const { replicas, movingFrom } = outcome.table;
@@ -148,7 +169,7 @@ export class TableAdmin {
   }
 
   private async insert(
-    name: string,
+    { name, source }: NamedTable,
     deadlineMs: number,
   ): Promise<
     | { kind: 'inserted'; index: number; table: TableInfo }
@@ -157,7 +178,8 @@ export class TableAdmin {
     const { state } = this.catalog;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       if (attempt > 0 || state.tables.has(name)) await this.catalog.barrier(deadlineMs);
-      if (state.tables.has(name)) return { kind: 'exists' };
+      const taken = state.tables.get(name);
+      if (taken) return { kind: 'exists', table: { id: taken.id, source: taken.source } };
       const id = nextTableId(state.sequence);
       const { replicas, preferredLeader } = chooseReplicas({
         nodes: this.view.placementNodes(),
@@ -166,7 +188,7 @@ export class TableAdmin {
         replicasMax: this.replicasMax,
       });
       if (replicas.length === 0) return { kind: 'no-nodes' };
-      const row = newRow(name, id, replicas, preferredLeader);
+      const row = newRow(name, id, replicas, preferredLeader, source);
       const { command, createdBy } = createCommand(row, state.sequence);
       const { succeeded, index } = await this.catalog.propose(command, deadlineMs);
       const table = state.tables.get(name);
@@ -178,7 +200,7 @@ export class TableAdmin {
   }
 
   private async remove(
-    name: string,
+    { name, source }: NamedTable,
     deadlineMs: number,
   ): Promise<
     | { kind: 'removed'; index: number; table: TableInfo }
@@ -189,6 +211,7 @@ export class TableAdmin {
       await this.catalog.barrier(deadlineMs);
       const table = state.tables.get(name);
       if (!table) return { kind: 'missing' };
+      if (source && !isSameSource(source, table.source)) return { kind: 'other-source' };
       const command = deleteCommand(table.stored);
       const { succeeded, index } = await this.catalog.propose(command, deadlineMs);
       if (succeeded) return { kind: 'removed', index, table };
@@ -240,4 +263,8 @@ export class TableAdmin {
       await this.runtime.clock.sleep(READY_PAUSE_MS);
     }
   }
+}
+
+export function isSameSource(one: TableSource, other: TableSource | undefined): boolean {
+  return one.tableId === other?.tableId && one.epoch === other.epoch;
 }

@@ -42,6 +42,14 @@ export interface RunningTable {
 /** What tables keep in memory. */
 export type TableCaches = Pick<TableStateMachineOptions, 'cache' | 'rangeCache'>;
 
+/** Told of the replicas that run here. */
+export interface ReplicaListener {
+  /** It has applied more, or another state took its place. */
+  advanced(table: RunningTable): void;
+  /** It does not run here any more. */
+  gone(name: string): void;
+}
+
 /** Pause before a group is started again after the log had too much to write. */
 const RETRY_MS = 100;
 
@@ -59,6 +67,7 @@ export class TableRegistry {
   private cancelRetry: Cancel | undefined;
   private stopped = false;
   private isCurrent = false;
+  private listener: ReplicaListener | undefined;
 
   constructor(
     private readonly runtime: NodeRuntime,
@@ -67,6 +76,11 @@ export class TableRegistry {
     /** Shared by the tables; without them every read goes to the engine. */
     private readonly caches: TableCaches = {},
   ) {}
+
+  /** Before any replica is started. */
+  useListener(listener: ReplicaListener): void {
+    this.listener = listener;
+  }
 
   /** The replica here of the table with this name, as it stands in a request. */
   find(name: Uint8Array): RunningTable | undefined {
@@ -164,8 +178,11 @@ export class TableRegistry {
     const self = this.runtime.host.nodeId;
     const peers = founders.includes(self) ? founders : [];
     const applied = new ChangeSignal();
-    const raise = () => applied.raise();
-    const listened = new TableMachine(machine, { applied: raise, installed: raise });
+    const advanced = (): void => {
+      applied.raise();
+      this.advanced(id);
+    };
+    const listened = new TableMachine(machine, { applied: advanced, installed: advanced });
     const group = this.runtime.host.startGroup(id, listened, peers);
     // A crash may have left what it was before its last snapshot, or half of one.
     if (machine.installedNote() !== undefined) machine.removeInactive();
@@ -178,6 +195,11 @@ export class TableRegistry {
     this.byName.set(name, table);
     this.lastFound = undefined;
     if (preferredLeader === self && peers.length > 1) group.campaignSoon(1);
+  }
+
+  private advanced(id: number): void {
+    const table = this.byId.get(id);
+    if (table) this.listener?.advanced(table);
   }
 
   private retrySoon(): void {
@@ -199,6 +221,7 @@ export class TableRegistry {
       this.runtime.snapshots.remove(id);
       this.runtime.host.stopGroup(id);
       table.applied.raise();
+      this.listener?.gone(table.name);
     } else if (!this.runtime.hasLogOf(id)) return;
     if (keepVote && !table && this.runtime.isTombstone(id)) return;
     this.beginToDestroy(id, keepVote);

@@ -3,9 +3,11 @@
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { type regattaV1 } from '@flotilla/proto';
-import { Controller } from '@nestjs/common';
+import { LOADED_CONFIG, type LoadedConfig } from '@flotilla/platform';
+import { Controller, Inject } from '@nestjs/common';
 import { GrpcMethod, Payload } from '@nestjs/microservices';
 import { Catalog } from '../catalog/catalog.service.js';
+import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { toStatus } from '../kv/errors.js';
 import { TableAdmin } from './table-admin.js';
 import { whyNameInvalid } from './table-name.js';
@@ -15,6 +17,7 @@ export const TABLES_SERVICE = 'regatta.v1.Tables';
 @Controller()
 export class TablesController {
   constructor(
+    @Inject(LOADED_CONFIG) private readonly loaded: LoadedConfig<KvNodeConfig>,
     private readonly catalog: Catalog,
     private readonly admin: TableAdmin,
   ) {}
@@ -23,6 +26,7 @@ export class TablesController {
   async create(
     @Payload() request: regattaV1.CreateTableRequest,
   ): Promise<regattaV1.CreateTableResponse> {
+    this.refuseInFollower('Create');
     const reason = whyNameInvalid(request.name);
     if (reason) throw invalid(reason);
     const outcome = await withStatus(this.admin.create(request.name));
@@ -42,12 +46,14 @@ export class TablesController {
   async delete(
     @Payload() request: regattaV1.DeleteTableRequest,
   ): Promise<regattaV1.DeleteTableResponse> {
+    this.refuseInFollower('Delete');
     if (request.name === '') throw invalid('name must be set');
     const outcome = await withStatus(this.admin.delete(request.name));
     switch (outcome.kind) {
       case 'deleted':
         return {};
       case 'missing':
+      case 'other-source':
         throw invalid('table not found');
       case 'contended':
         throw contended();
@@ -61,6 +67,13 @@ export class TablesController {
       a.name < b.name ? -1 : 1,
     );
     return { tables: tables.map(({ id, name }) => ({ id: String(id), name, config: undefined })) };
+  }
+
+  /** Tables of a follower cluster come and go with those of its leader cluster. */
+  private refuseInFollower(method: string): void {
+    if (!this.loaded.config.isFollower) return;
+    const text = `method ${method} not implemented for follower`;
+    throw new GrpcStatusError(status.UNIMPLEMENTED, text);
   }
 }
 

@@ -1,0 +1,126 @@
+/**
+ * What makes a node one of a follower cluster, put together.
+ *
+ *   clients --> FollowerKv --> copies here or elsewhere
+ *                          \-> leader cluster (writes)
+ *   pullers --> ReplicaApply --> catalog, groups of copies
+ *   applied entries, changes of the catalog --> whoever waits for a revision
+ *
+ * In: the parts of a node, and the way to the leader cluster. Out: the services it registers and the
+ * calls of other nodes it answers.
+ */
+import { bearerAuth, type CallContext, type GrpcServer, type MessageSink } from '@flotilla/grpc';
+import { type Logger } from '@flotilla/platform';
+import { type Catalog } from '../catalog/catalog.service.js';
+import { type CatalogChange } from '../catalog/catalog-state.js';
+import { type KvService } from '../kv/kv.service.js';
+import { type NodeRuntime } from '../node/node-runtime.js';
+import { type PeerNetwork } from '../peers/peer-network.js';
+import { type Forwarder } from '../routing/forwarder.js';
+import { type MorePassedCalls } from '../routing/passed-calls.js';
+import { type Answer, type TableRouter } from '../routing/table-router.js';
+import { type TableAdmin } from '../tables/table-admin.js';
+import { type TableRegistry } from '../tables/table-registry.js';
+import { FollowerKv } from './follower-kv.js';
+import { LagBoard } from './lag-board.js';
+import { type LeaderCluster, LeaderWrites } from './leader-writes.js';
+import { LocalCopies } from './local-copies.js';
+import { APPLY_BATCH, REPORT_POSITIONS, ReplicaApply, type TellNodes } from './replica-apply.js';
+import { registerReplicaApi, REPLICA_APPLY_SERVICE } from './replica-api.js';
+
+export interface FollowerParts {
+  readonly leader: LeaderCluster;
+  readonly runtime: NodeRuntime;
+  readonly catalog: Catalog;
+  readonly tables: TableRegistry;
+  readonly router: TableRouter;
+  readonly kv: KvService;
+  readonly admin: TableAdmin;
+  readonly network: PeerNetwork;
+  readonly forwarder: Forwarder;
+  readonly logger: Logger;
+  /** Bearer token of whoever may change tables; empty for no check. */
+  readonly token: string;
+}
+
+const NOTHING: Answer = { answer: Buffer.alloc(0), index: 0 };
+
+export class FollowerNode implements MorePassedCalls {
+  readonly copies: LocalCopies;
+  readonly lags: LagBoard;
+  readonly writes: LeaderWrites;
+  readonly kv: FollowerKv;
+  readonly apply: ReplicaApply;
+
+  constructor(private readonly parts: FollowerParts) {
+    const { runtime, catalog, tables, router, kv, admin, leader } = parts;
+    this.copies = new LocalCopies(runtime, catalog, router);
+    this.lags = new LagBoard(runtime.clock, (id) => catalog.state.tablesById.has(id));
+    this.writes = new LeaderWrites(leader, runtime.clock);
+    const { copies, lags, writes } = this;
+    this.kv = new FollowerKv({ runtime, catalog, router, kv, copies, lags, writes });
+    const tellNodes = tellNodesBy(parts);
+    this.apply = new ReplicaApply({ runtime, catalog, router, admin, lags, tellNodes });
+    tables.useListener({
+      advanced: (table) => copies.advanced(table),
+      gone: (name) => copies.waits.changed(name),
+    });
+    catalog.onChange((changes) => this.follow(changes));
+  }
+
+  register(server: GrpcServer): void {
+    this.kv.register(server);
+    server.authorize(REPLICA_APPLY_SERVICE, bearerAuth(this.parts.token));
+    registerReplicaApi(server, this.apply);
+  }
+
+  passedOn(
+    method: string,
+    bytes: Buffer,
+    call: CallContext,
+    hops: number,
+  ): Promise<Answer> | undefined {
+    if (method === APPLY_BATCH) return this.apply.apply(bytes, call, hops);
+    if (method === REPORT_POSITIONS) {
+      this.apply.reportHere(bytes);
+      return Promise.resolve(NOTHING);
+    }
+    return this.kv.passedOn(method, bytes, call, hops);
+  }
+
+  streamPassedOn(
+    method: string,
+    bytes: Buffer,
+    call: CallContext,
+    sink: MessageSink,
+    hops: number,
+  ): Promise<void> | undefined {
+    return this.kv.streamPassedOn(method, bytes, call, sink, hops);
+  }
+
+  /** Whoever waits looks again where the table is, after everybody else has followed the change. */
+  private follow(changes: readonly CatalogChange[]): void {
+    for (const change of changes) {
+      if (change.kind !== 'table') continue;
+      const { before, now } = change;
+      if (before && before.id !== now?.id) this.lags.forget(before.id);
+      for (const name of new Set([before?.name, now?.name])) {
+        if (name !== undefined) this.copies.waits.changed(name);
+      }
+    }
+  }
+}
+
+/** Best effort: what a node does not hear now, it hears with the next report. */
+function tellNodesBy({ network, forwarder, logger }: FollowerParts): TellNodes {
+  return async (method, request, deadlineMs) => {
+    const calls = network
+      .living()
+      .map((node) => forwarder.call(node, { method, request, hops: 0, deadlineMs }));
+    for (const outcome of await Promise.allSettled(calls)) {
+      if (outcome.status === 'rejected') {
+        logger.debug({ err: outcome.reason as unknown, method }, 'a node was not told');
+      }
+    }
+  };
+}

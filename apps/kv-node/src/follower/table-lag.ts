@@ -1,0 +1,62 @@
+/**
+ * How far a copy is behind its leader cluster, from what the puller reports of that.
+ *
+ * In: reports (revision of the leader cluster, its clock then) and the revision of the copy. Out: how
+ * many revisions are missing, and for how long the leader cluster has had more than is here. The time
+ * is reckoned on the leader cluster's clock alone: this node only adds what has passed here since the
+ * last report, so clocks that differ make no lag. Pure: time comes with the call.
+ */
+export interface Lag {
+  readonly revisions: number;
+  /** Undefined until the copy has been seen at a revision that was reported. */
+  readonly ms: number | undefined;
+}
+
+interface Report {
+  readonly revision: number;
+  /** Clock of the leader cluster, milliseconds since the epoch. */
+  readonly clockMs: number;
+}
+
+/** Reports kept that the copy has not reached; beyond, the time behind is told a little too high. */
+export const OPEN_REPORTS_MAX = 128;
+
+export class TableLag {
+  private last: (Report & { readonly atMs: number }) | undefined;
+  /** Not reached by the copy, oldest first. */
+  private readonly open: Report[] = [];
+  /** The copy had all that the leader cluster had at this time of its clock. */
+  private currentAsOfMs: number | undefined;
+
+  /** Revision of the leader cluster as it was last heard. */
+  get leaderRevision(): number | undefined {
+    return this.last?.revision;
+  }
+
+  /** `nowMs` is on a clock of this node that never jumps. Older ones than before are left out. */
+  report(revision: number, clockMs: number, nowMs: number): void {
+    if (this.last && clockMs < this.last.clockMs) return;
+    this.last = { revision, clockMs, atMs: nowMs };
+    if (this.open.length >= OPEN_REPORTS_MAX) this.open.pop();
+    this.open.push({ revision, clockMs });
+  }
+
+  /** Undefined before the first report. */
+  behind(copyRevision: number, nowMs: number): Lag | undefined {
+    const { last, open } = this;
+    if (!last) return undefined;
+    let reached = 0;
+    for (const { revision, clockMs } of open) {
+      if (revision > copyRevision) break;
+      this.currentAsOfMs = clockMs;
+      reached++;
+    }
+    open.splice(0, reached);
+    const leaderNowMs = last.clockMs + Math.max(0, nowMs - last.atMs);
+    const ms = this.currentAsOfMs === undefined ? undefined : leaderNowMs - this.currentAsOfMs;
+    return {
+      revisions: Math.max(0, last.revision - copyRevision),
+      ms: ms === undefined ? undefined : Math.max(0, Math.round(ms)),
+    };
+  }
+}
