@@ -20,7 +20,7 @@ export function exposeFollower(
     registers: [registry],
     collect() {
       this.reset();
-      for (const [kind, count] of Object.entries(follower.writes.counters)) {
+      for (const [kind, count] of Object.entries({ ...follower.writes.counters })) {
         this.inc({ kind }, count);
       }
     },

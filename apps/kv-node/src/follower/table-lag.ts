@@ -37,6 +37,8 @@ export class TableLag {
   report(revision: number, clockMs: number, nowMs: number): void {
     if (this.last && clockMs < this.last.clockMs) return;
     this.last = { revision, clockMs, atMs: nowMs };
+    // A leader cluster that is behind what it said has begun anew: what it said before is void.
+    while ((this.open.at(-1)?.revision ?? 0) > revision) this.open.pop();
     if (this.open.length >= OPEN_REPORTS_MAX) this.open.pop();
     this.open.push({ revision, clockMs });
   }
