@@ -25,6 +25,8 @@ const LOG_BYTES_MAX = 32 * 1024 * 1024;
 export interface NodeOptions {
   /** A fresh folder below the system's temporary one if absent. */
   readonly dataDir?: string;
+  /** `leader` if absent. */
+  readonly role?: 'leader' | 'follower';
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** File operations of the process can be made to fail: `faults`. */
@@ -214,7 +216,7 @@ export class NodeProcess {
         ...(this.disk?.execArgv ?? []),
         ...(this.options.execArgv ?? []),
         PROGRAM,
-        'leader',
+        this.options.role ?? 'leader',
         ...flags,
       ],
       {
