@@ -10,7 +10,7 @@ import { RangeCache, VersionCache } from '@flotilla/mvcc';
 import { type Logger } from '@flotilla/platform';
 import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
 import { Catalog } from '../catalog/catalog.service.js';
-import { type CatalogChange } from '../catalog/catalog-state.js';
+import { type CatalogChange, type TableInfo } from '../catalog/catalog-state.js';
 import { type NodeDirectory } from '../catalog/node-directory.js';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { FeedService } from '../feed/feed.service.js';
@@ -157,11 +157,17 @@ export class NodeCluster {
   private follow(changes: readonly CatalogChange[]): void {
     this.view.follow(changes);
     for (const change of changes) {
-      if (change.kind === 'table') this.tables.follow(change.before, change.now);
+      if (change.kind === 'table') this.tableChanged(change.before, change.now);
       else if (change.kind === 'deleting' && change.isListed) this.tables.deleted(change.id);
       else if (change.kind === 'node') this.nodeChanged(change.id);
     }
     this.loop.nudge();
+  }
+
+  private tableChanged(before: TableInfo | undefined, now: TableInfo | undefined): void {
+    const reason = now && this.whyNotLeader(now);
+    if (reason === undefined) this.tables.follow(before, now);
+    else this.parts.onStranger(reason);
   }
 
   private nodeChanged(id: number): void {
@@ -198,11 +204,16 @@ export class NodeCluster {
 
   /** A write taken here would make a copy differ from what it is a copy of. */
   private checkRole(): void {
-    if (this.follower) return;
-    const copy = [...this.catalog.state.tables.values()].find(({ source }) => source);
-    if (!copy) return;
-    const text = `table ${copy.name} is a copy of a leader cluster's: this is a follower cluster`;
-    throw new Error(`${text}, start its nodes with the command follower`);
+    for (const table of this.catalog.state.tables.values()) {
+      const reason = this.whyNotLeader(table);
+      if (reason !== undefined) throw new Error(reason);
+    }
+  }
+
+  private whyNotLeader({ name, source }: TableInfo): string | undefined {
+    if (this.follower || !source) return undefined;
+    const text = `table ${name} is a copy of a leader cluster's: this is a follower cluster`;
+    return `${text}, start its nodes with the command follower`;
   }
 
   private makeLoop(self: number): ClusterLoop {

@@ -356,6 +356,21 @@ describe('copies and who may write them', () => {
     expect([replicas.map(({ table }) => table), localTables]).toEqual([['t'], ['own']]);
   });
 
+  it('a node that was started as one of a leader cluster ends before it takes writes for a copy', async () => {
+    const mixed = await FollowerClusterUnderTest.start(2, 1);
+    try {
+      // The node that ends may be the one to hold the copy.
+      await Promise.allSettled([mixed.first.createCopy()]);
+      await expect
+        .poll(() => mixed.fatal.map(String), { timeout: 30_000 })
+        .toEqual([expect.stringContaining('start its nodes with the command follower')]);
+      const [, wrong] = mixed.nodes;
+      expect(wrong?.core.cluster.tables.size).toBe(0);
+    } finally {
+      await mixed.stop();
+    }
+  }, 60_000);
+
   it('a lease is held by one, and taken over with a higher token once it ran out', async () => {
     const wish = { table: 't', tableId, token: 0n, ttlMs: 60_000n };
     const first = await holder.follower.apply.acquire({ ...wish, holder: 'a' });

@@ -155,13 +155,15 @@ export class FollowerClusterUnderTest {
   script: LeaderScript = () => Promise.reject(new Error('no write was expected'));
   nodes: FollowerNodeUnderTest[] = [];
 
-  static async start(size: number): Promise<FollowerClusterUnderTest> {
+  /** With `leaders` the last so many nodes were started with the command leader. */
+  static async start(size: number, leaders = 0): Promise<FollowerClusterUnderTest> {
     const cluster = new FollowerClusterUnderTest();
     const ports: number[] = [];
     for (let at = 0; at < size; at++) ports.push(await freePort());
-    const starts = ports.map((_, at) =>
-      FollowerNodeUnderTest.start(at + 1, ports, cluster.leader(), cluster.fatal),
-    );
+    const starts = ports.map((_, at) => {
+      const leader = at < size - leaders ? cluster.leader() : undefined;
+      return FollowerNodeUnderTest.start(at + 1, ports, leader, cluster.fatal);
+    });
     cluster.nodes = await Promise.all(starts);
     await Promise.all(cluster.nodes.map(({ core }) => core.cluster.join(JOIN_MS)));
     return cluster;
