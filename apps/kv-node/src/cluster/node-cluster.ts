@@ -150,6 +150,7 @@ export class NodeCluster {
   }
 
   async stop(): Promise<void> {
+    this.follower?.stop();
     await this.loop.stop();
     await this.tables.stop();
   }

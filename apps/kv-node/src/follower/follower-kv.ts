@@ -174,7 +174,7 @@ export class FollowerKv implements MorePassedCalls {
       const remote = await router.remoteStream(routed);
       if (remote) return this.passStream(remote, call, sink);
     }
-    const copy = await this.copyAt(read, deadlineMs, call);
+    const copy = await this.copyAt(read, deadlineMs, call.signal);
     this.tell(copy, call);
     await kv.iterateRange(bytes, call, sink, 0);
   }
@@ -201,7 +201,9 @@ export class FollowerKv implements MorePassedCalls {
     const routed = { table, method: READ_AT, request: encodeRead(read), hops, deadlineMs };
     return router.read(routed, async () => {
       if (method === '') return encodeShown(await this.waited({ ...wantedBy(read), deadlineMs }));
-      const copy = await this.copyAt(read, deadlineMs, call);
+      // Nobody hears that the caller of another node gave up: all of them share one signal.
+      const signal = hops === 0 ? call.signal : undefined;
+      const copy = await this.copyAt(read, deadlineMs, signal);
       const lag = encodeLag(lags.of(copy.id, copies.positionOf(copy).revision));
       const request = Buffer.from(
         read.request.buffer,
@@ -222,7 +224,7 @@ export class FollowerKv implements MorePassedCalls {
   ): Promise<void> {
     const { router, kv, lags, copies } = this.parts;
     if (!router.serving(read.table)) throw notReady();
-    const copy = await this.copyAt(read, this.deadline(call), call);
+    const copy = await this.copyAt(read, this.deadline(call), call.signal);
     await sink.write(encodeLag(lags.of(copy.id, copies.positionOf(copy).revision)));
     const request = Buffer.from(read.request.buffer, read.request.byteOffset, read.request.length);
     await kv.iterateRange(request, call, sink, hops);
@@ -232,12 +234,12 @@ export class FollowerKv implements MorePassedCalls {
   private async copyAt(
     read: PassedRead,
     deadlineMs: number,
-    { signal }: CallContext,
+    signal?: AbortSignal,
   ): Promise<RunningTable> {
     const { router, copies } = this.parts;
     const wanted = wantedBy(read);
     if (wanted.revision > 0 && !copies.hasReached(wanted)) {
-      const shown = await this.waited({ ...wanted, deadlineMs, signal });
+      const shown = await this.waited({ ...wanted, deadlineMs, ...(signal && { signal }) });
       if (shown.kind === 'late') throw notHereInTime(wanted.revision, shown.revision);
     }
     const copy = router.serving(read.table);

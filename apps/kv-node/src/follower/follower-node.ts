@@ -74,6 +74,11 @@ export class FollowerNode implements MorePassedCalls {
     registerReplicaApi(server, this.apply);
   }
 
+  /** Whoever waits is told that it is over. Idempotent. */
+  stop(): void {
+    this.copies.waits.close();
+  }
+
   passedOn(
     method: string,
     bytes: Buffer,

@@ -125,6 +125,20 @@ describe('waits for revisions', () => {
     expect(clock.open).toBe(0);
   });
 
+  it('a node that stops lets everybody go, and nobody waits afterwards', async () => {
+    const clock = new Clock();
+    const waits = new RevisionWaits(clock, () => undefined);
+    const wanted = { table: 't', revision: 1, leaderTableId: 0 };
+    const open = [waits.wait(wanted, 1_000), waits.wait({ ...wanted, table: 'u' }, 1_000)];
+    waits.close();
+    expect(await Promise.all([...open, waits.wait(wanted, 1_000)])).toEqual([
+      'late',
+      'late',
+      'late',
+    ]);
+    expect(clock.open).toBe(0);
+  });
+
   it('has a bounded number of places, and each is given back once', () => {
     const waits = new RevisionWaits(new Clock(), () => undefined, 2);
     const [first, second] = [waits.takePlace(), waits.takePlace()];

@@ -43,6 +43,7 @@ type Line = Waiter[];
 export class RevisionWaits {
   private readonly lines = new Map<string, Map<number, Line>>();
   private placesTaken = 0;
+  private isClosed = false;
 
   constructor(
     private readonly clock: Pick<NodeClock, 'nowMs' | 'after'>,
@@ -70,7 +71,8 @@ export class RevisionWaits {
   wait(wanted: WantedRevision, deadlineMs: number, signal?: AbortSignal): Promise<WaitEnd> {
     if (hasReached(this.position(wanted.table), wanted)) return Promise.resolve('reached');
     const remainingMs = deadlineMs - this.clock.nowMs();
-    if (remainingMs <= 0 || signal?.aborted === true) return Promise.resolve('late');
+    const isOver = this.isClosed || signal?.aborted === true;
+    if (remainingMs <= 0 || isOver) return Promise.resolve('late');
     return new Promise((resolve) => {
       const waiter: Waiter = {
         revision: wanted.revision,
@@ -110,6 +112,16 @@ export class RevisionWaits {
     if (!lines) return;
     this.lines.delete(table);
     for (const line of lines.values()) for (const waiter of line) waiter.end('changed');
+  }
+
+  /** Nobody waits from now on: what does not have its revision is late. Idempotent. */
+  close(): void {
+    this.isClosed = true;
+    const lines = [...this.lines.values()];
+    this.lines.clear();
+    for (const line of lines.flatMap((each) => [...each.values()])) {
+      for (const waiter of line) waiter.end('late');
+    }
   }
 
   private lineOf({ table, leaderTableId }: WantedRevision): Line {
