@@ -19,11 +19,11 @@ import { TableMachine } from './table-machine.js';
 const ID = 10_001;
 const WRITES = 60;
 const FAR_MS = 60_000;
-const RETENTION = '--replication.log-retention-bytes=0';
+const NO_RETENTION = '--replication.log-retention-bytes=0';
 const FLAGS = [
   '--raft.snapshot-entries=10',
   '--raft.compaction-overhead=2',
-  '--replication.log-retention-bytes=0',
+  NO_RETENTION,
 ];
 
 interface Life {
