@@ -20,11 +20,7 @@ const ID = 10_001;
 const WRITES = 60;
 const FAR_MS = 60_000;
 const NO_RETENTION = '--replication.log-retention-bytes=0';
-const FLAGS = [
-  '--raft.snapshot-entries=10',
-  '--raft.compaction-overhead=2',
-  NO_RETENTION,
-];
+const FLAGS = ['--raft.snapshot-entries=10', '--raft.compaction-overhead=2', NO_RETENTION];
 
 interface Life {
   readonly node: NodeOnDisk;
