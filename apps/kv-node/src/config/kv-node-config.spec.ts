@@ -141,6 +141,7 @@ describe('settings of a kv-node', () => {
       /^tables\.(names|delete)$/,
       /^replication\.(enabled|address|client-cert-auth|log-cache-size)$/,
       /^replication\.(allowed-cn|allowed-hostname|max-send-message-size-bytes)$/,
+      /^replication\.log-retention-(bytes|time)$/,
     ];
     const shared = Object.entries({ ...REGATTA_DEFAULTS, ...OUR_DEFAULTS }).filter(
       ([key]) => !ofLeaders.some((pattern) => pattern.test(key)),
@@ -257,7 +258,7 @@ describe('refused settings of a kv-node', () => {
     [['follower'], 'replication.leader-address: must be set for follower'],
     [
       ['follower', '--replication.leader-address=a:8444'],
-      '--replication.leader-address: expected a list of http://host:port or https://host:port',
+      '--replication.leader-address: expected one or more of http://host:port, https://host:port',
     ],
     [['follower', '--replication.log-rpc-timeout=0'], 'expected a duration from 1ms to 24h0m0s'],
     [[...FOLLOWER, '--tables.names=a'], '--tables.names: applies to leader, recover only, not to'],
