@@ -270,3 +270,28 @@ describe('reads that go on after a write', () => {
     expect(bench.cache.stats().entries).toBe(0);
   });
 });
+
+describe('a run that begins where another one ended', () => {
+  const BYTES_MAX = 64 * 1024;
+  /** So many make a read of the engine: more bytes than two runs that touch may have to become one. */
+  const RUN_ROWS = 14;
+  const large = (at: number): string => `b/${String(at).padStart(4, '0')}`;
+
+  it('may go while the rows in front of it are read, and leaves nothing behind', () => {
+    const bench = new Bench(BYTES_MAX, 0);
+    const value = 'v'.repeat(300);
+    bench.apply(putBatch(Array.from({ length: 400 }, (_, at) => [large(at), value])));
+    const { cache } = bench;
+    const range = (from: string, end: string) =>
+      bench.read({ key: bytes(from), rangeEnd: bytes(end) }).rows;
+    const readOne = (at: number) => range(large(at), `${large(at)}\0`);
+    expect(range(`${large(RUN_ROWS - 1)}\0`, large(2 * RUN_ROWS))).toBe(RUN_ROWS);
+    for (let at = 100; cache.stats().bytes + 2_000 <= BYTES_MAX; at += 2) readOne(at);
+    expect(cache.stats().evictions).toBe(0);
+    // What is read first has room only once the run behind it goes.
+    expect(range(large(0), large(3 * RUN_ROWS))).toBe(3 * RUN_ROWS);
+    expect(cache.stats().evictions).toBeGreaterThan(0);
+    for (let at = 200; at < 400; at += 2) expect(readOne(at)).toBe(1);
+    expect(cache.stats().bytes).toBeLessThanOrEqual(BYTES_MAX);
+  });
+});

@@ -92,6 +92,8 @@ export class TableRuns {
   /** Keeps a run that shows what the engine holds now, and begins where no run is. */
   store(run: Run): void {
     if (run.memoryBytes > this.runBytesMax * OVERSIZE) return;
+    // Of no key at all, where a view ended with the row it gave last: a run is found by where it begins.
+    if (run.isBelow(run.low)) return;
     const at = this.lastUpTo(run.low) + 1;
     const after = this.runs[at];
     // Another read may have stored what lies ahead since this one began.
