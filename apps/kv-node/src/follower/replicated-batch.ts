@@ -7,6 +7,7 @@
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { mvccV1, type applyV1 } from '@flotilla/proto';
+import { KEY_BYTES_MAX } from '../kv/limits.js';
 
 const { PUT, DELETE, DUMMY, PUT_BATCH, DELETE_BATCH, TXN, SEQUENCE, GC } =
   mvccV1.Command_CommandType;
@@ -21,6 +22,9 @@ const OF_LEADERS: ReadonlySet<number> = new Set([
   GC,
 ]);
 
+/** Larger numbers are no indexes and no tokens. */
+const NUMBER_MAX = BigInt(Number.MAX_SAFE_INTEGER);
+
 /** Field `sequence` of a command: number 10, length-delimited. */
 const SEQUENCE_TAG = 0x52;
 
@@ -31,6 +35,7 @@ export type ReplicatedBatch = Pick<
 
 /** Throws InvalidArgument. */
 export function batchCommand({ table, epoch, token, commands }: ReplicatedBatch): Buffer {
+  if (token > NUMBER_MAX) throw refused('token is too large');
   let lastIndex = 0n;
   commands.forEach((bytes, at) => {
     lastIndex = checked(bytes, at, lastIndex);
@@ -58,11 +63,23 @@ function checked(bytes: Buffer, at: number, lastIndex: bigint): bigint {
   if (leaderIndex === undefined || leaderIndex <= lastIndex) {
     throw invalid(at, `leader_index must be above ${lastIndex}, got ${leaderIndex ?? 'none'}`);
   }
-  if (leaderIndex > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(at, 'leader_index is too large');
+  if (leaderIndex > NUMBER_MAX) throw invalid(at, 'leader_index is too large');
   if ((type === PUT || type === DELETE) && !kv) throw invalid(at, 'kv must be set');
   if (type === TXN && !txn) throw invalid(at, 'txn must be set');
   if (fence) throw invalid(at, 'fence must not be set');
+  if (longestPut(command) > KEY_BYTES_MAX) throw invalid(at, 'a key is too long');
   return leaderIndex;
+}
+
+/** Bytes of the longest key that the command may put: engines have a limit. */
+function longestPut({ kv, batch, txn }: mvccV1.Command): number {
+  let longest = kv ? kv.key.length : 0;
+  for (const { key } of batch) longest = Math.max(longest, key.length);
+  for (const { request } of [...(txn?.success ?? []), ...(txn?.failure ?? [])]) {
+    if (request?.$case !== 'requestPut') continue;
+    longest = Math.max(longest, request.value.key.length);
+  }
+  return longest;
 }
 
 function decoded(bytes: Buffer, at: number): mvccV1.Command {
@@ -75,7 +92,11 @@ function decoded(bytes: Buffer, at: number): mvccV1.Command {
 }
 
 function invalid(at: number, what: string): GrpcStatusError {
-  return new GrpcStatusError(status.INVALID_ARGUMENT, `commands[${at}]: ${what}`);
+  return refused(`commands[${at}]: ${what}`);
+}
+
+function refused(what: string): GrpcStatusError {
+  return new GrpcStatusError(status.INVALID_ARGUMENT, what);
 }
 
 /** Tag and length of one member. */

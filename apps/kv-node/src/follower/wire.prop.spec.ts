@@ -2,9 +2,10 @@
  * What travels inside a follower cluster, as bytes: passed reads, and batches of pullers.
  */
 import fc from 'fast-check';
-import { GrpcStatusError } from '@flotilla/grpc';
+import { GrpcStatusError, status } from '@flotilla/grpc';
 import { mvccV1 } from '@flotilla/proto';
 import { describe, expect, it } from 'vitest';
+import { KEY_BYTES_MAX } from '../kv/limits.js';
 import { decodeRead, encodeLag, encodeRead, splitAnswer } from './passed-reads.js';
 import { batchCommand } from './replicated-batch.js';
 
@@ -78,5 +79,38 @@ describe('a batch of a puller', () => {
         expect(decoded.sequence).toEqual(commands);
       }),
     );
+  });
+
+  const refused = (token: bigint, fields: Parameters<typeof mvccV1.Command.fromPartial>[0]) => {
+    const command = mvccV1.Command.fromPartial({ leaderIndex: 1n, ...fields });
+    const commands = [Buffer.from(mvccV1.Command.encode(command).finish())];
+    return expect(() => batchCommand({ table: 't', epoch: 7n, token, commands }));
+  };
+  const put = { kv: { key: Buffer.from('k'), value: Buffer.from('v') } };
+
+  it('is refused with a token that no table can keep: applying it would end every replica', () => {
+    const largest = BigInt(Number.MAX_SAFE_INTEGER);
+    refused(largest, put).not.toThrow();
+    for (const token of [largest + 1n, 2n ** 64n - 1n]) {
+      refused(token, put).toThrow(expect.objectContaining({ code: status.INVALID_ARGUMENT }));
+    }
+  });
+
+  it('is refused with a key to be put that an engine may not hold', () => {
+    const { PUT_BATCH, TXN } = mvccV1.Command_CommandType;
+    const puts = (length: number) => {
+      const kv = { key: Buffer.alloc(length, 'k'), value: Buffer.from('v') };
+      const op = { request: { $case: 'requestPut' as const, value: kv } };
+      return [
+        { kv },
+        { type: PUT_BATCH, batch: [put.kv, kv] },
+        { type: TXN, txn: { success: [op] } },
+        { type: TXN, txn: { failure: [op] } },
+      ];
+    };
+    for (const fields of puts(KEY_BYTES_MAX)) refused(1n, fields).not.toThrow();
+    for (const fields of puts(KEY_BYTES_MAX + 1)) {
+      refused(1n, fields).toThrow(expect.objectContaining({ code: status.INVALID_ARGUMENT }));
+    }
   });
 });
