@@ -295,3 +295,25 @@ describe('a run that begins where another one ended', () => {
     expect(cache.stats().bytes).toBeLessThanOrEqual(BYTES_MAX);
   });
 });
+
+describe('a range of which memory holds many runs without a row', () => {
+  it('is interrupted among them, too', () => {
+    const bench = new Bench(MIB);
+    for (let at = 0; at < 400; at += 2) {
+      bench.read({ key: bytes(name(at)), rangeEnd: bytes(`${name(at)}\0`) });
+    }
+    bench.apply(del('\0', name(KEYS - 1)));
+    const pages = bench.table.iteratePacked(ALL);
+    const before = bench.watched.views;
+    let [pieces, views, viewsMax] = [0, before, 0];
+    for (let slice = pages.slice(never); slice; slice = pages.slice(never)) {
+      viewsMax = Math.max(viewsMax, bench.watched.views - views);
+      views = bench.watched.views;
+      pieces++;
+      if (slice.isLast) expect(slice).toMatchObject({ more: false, count: 1 });
+    }
+    pages.close();
+    expect(viewsMax).toBe(1);
+    expect(pieces).toBeGreaterThan(200);
+  });
+});

@@ -91,8 +91,8 @@ class PackedPager implements PackedPages {
       if (this.stretch === undefined) return slice(false, true);
       const { run, from, until } = this.stretch;
       const end = this.pageEnd(this.stretch);
-      if (end === from) return slice(true, true);
-      if (run !== undefined && this.content !== 'count') {
+      if (end === from && until > from) return slice(true, true);
+      if (run !== undefined && this.content !== 'count' && end > from) {
         parts.push(run.slice(from, end));
         bytes += run.bytesOf(from, end);
         this.pageBytes += run.bytesOf(from, end);

@@ -108,18 +108,19 @@ export class RowStretches {
     source.unsettled.add(this);
   }
 
-  /** The next rows; undefined at the end. */
+  /**
+   * The next rows; undefined at the end. There may be none: between two that are left lie as many
+   * stretches as memory has emptied ones, and who asked must be able to stop among them.
+   */
   next(): Stretch | undefined {
     if (this.failure !== undefined) throw this.failure;
-    while (this.position !== undefined) {
-      const stretch = this.kept(this.position) ?? this.read(this.position);
-      this.expected -= stretch.until - stretch.from;
-      const { high } = stretch;
-      this.position = high && !this.isEnd(high) ? high : undefined;
-      if (this.position === undefined) this.close();
-      if (stretch.until > stretch.from) return stretch;
-    }
-    return undefined;
+    if (this.position === undefined) return undefined;
+    const stretch = this.kept(this.position) ?? this.read(this.position);
+    this.expected -= stretch.until - stretch.from;
+    const { high } = stretch;
+    this.position = high && !this.isEnd(high) ? high : undefined;
+    if (this.position === undefined) this.close();
+    return stretch;
   }
 
   /** Others take their turn. */
