@@ -66,4 +66,28 @@ describe('the history of a table', () => {
     await keeper.stop();
     expect(errors).toEqual([]);
   });
+
+  it('of a table whose numbering begins anew meanwhile is left alone, and nothing ends', async () => {
+    const table = new TableStateMachine({ engine: openMemoryEngine(), tableId: 3 });
+    // One row each: it takes several steps to remove them.
+    for (let index = 1; index <= WRITES; index++) table.apply([putEntry(index)]);
+    const type = mvccV1.Command_CommandType.DUMMY;
+    const reset = mvccV1.Command.fromPartial({ table: Buffer.from('t'), type, leaderIndex: 0n });
+    const data = mvccV1.Command.encode(reset).finish();
+    const errors: unknown[] = [];
+    let turns = 0;
+    const turn = async () => {
+      if (++turns === 1) table.apply([{ index: WRITES + 1, data }]);
+    };
+    const keeper = new HistoryKeeper(
+      () => [table],
+      (error) => errors.push(error),
+      { ...SYSTEM_CLOCK, turn },
+    );
+    keeper.start();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await keeper.stop();
+    expect(turns).toBeGreaterThan(0);
+    expect(errors).toEqual([]);
+  });
 });

@@ -54,6 +54,8 @@ export class HistoryKeeper {
     const target = revision - HISTORY_REVISIONS_KEPT;
     if (target - compactedRevision < HISTORY_REVISIONS_SLACK) return;
     for (let done = false; !done && !this.stopped && table.isOpen;) {
+      // Numbering may have begun anew since: what is of before goes another time.
+      if (table.state.revision < target) return;
       ({ done } = table.compact(target, { rowsMax: STEP_ROWS_MAX }));
       await this.clock.turn();
     }
