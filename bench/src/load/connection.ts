@@ -29,6 +29,7 @@ export interface AnswerSink {
 
 /** Streams are told apart by their number modulo this; far more than are ever open. */
 const SLOTS = 65_536;
+const NO_ERROR = 0;
 const FREE = 255;
 const OUT_BYTES = 256 * 1024;
 /** The connection's window is opened again after this much. */
@@ -194,11 +195,17 @@ export class LoadConnection {
         this.control(frame(FRAME.ping, FLAG.ack, 0, chunk.subarray(from, to)));
       return;
     }
+    if (type === FRAME.reset && this.isLateReset(stream, chunk.readUInt32BE(from))) return;
     const ends: readonly number[] = [FRAME.reset, FRAME.goaway, FRAME.push, FRAME.continuation];
     if (!ends.includes(type)) return;
     const code =
       type === FRAME.reset ? chunk.readUInt32BE(from) : chunk.toString('latin1', from, to);
     throw new Error(`the server sent a frame of type ${type}: ${code}`);
+  }
+
+  /** A server that has answered may say that it needs no more of the request, though it has it all. */
+  private isLateReset(stream: number, code: number): boolean {
+    return code === NO_ERROR && this.templateOf[((stream - 1) / 2) % SLOTS] === FREE;
   }
 
   private onHeaders(flags: number, stream: number, chunk: Buffer, from: number, to: number): void {
