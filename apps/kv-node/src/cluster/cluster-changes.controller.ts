@@ -1,7 +1,6 @@
 /**
  * The extension of the Cluster API (`flotilla.cluster.v1`): looks at a running cluster and changes it.
  */
-import { GrpcStatusError, status } from '@flotilla/grpc';
 import { type clusterV1 } from '@flotilla/proto';
 import { LOADED_CONFIG, type LoadedConfig } from '@flotilla/platform';
 import { Controller, Inject } from '@nestjs/common';
@@ -9,7 +8,7 @@ import { GrpcMethod, Payload } from '@nestjs/microservices';
 import { Catalog } from '../catalog/catalog.service.js';
 import { type NodeInfo, type TableInfo } from '../catalog/catalog-state.js';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
-import { toStatus } from '../kv/errors.js';
+import { invalid, withStatus } from '../kv/errors.js';
 import { TableRegistry } from '../tables/table-registry.js';
 import { ClusterChanges } from './cluster-changes.js';
 import { ClusterOperator } from './cluster-operator.js';
@@ -53,7 +52,9 @@ export class ClusterChangesController {
   async addNode(@Payload() request: clusterV1.AddNodeRequest): Promise<clusterV1.AddNodeResponse> {
     const { raftAddress, name } = request;
     const [wantedId, replaces] = [Number(request.id), Number(request.replaces)];
-    const id = await answered(this.changes.addNode({ id: wantedId, name, raftAddress, replaces }));
+    const id = await withStatus(
+      this.changes.addNode({ id: wantedId, name, raftAddress, replaces }),
+    );
     const members = [...this.catalog.state.nodes.values()]
       .filter(({ state }) => state !== 'removed' && state !== 'joining')
       .map((node) => [node.id, node.raftAddress] as const);
@@ -68,7 +69,7 @@ export class ClusterChangesController {
   async removeNode(
     @Payload() { id }: clusterV1.RemoveNodeRequest,
   ): Promise<clusterV1.RemoveNodeResponse> {
-    await answered(this.changes.removeNode(Number(id)));
+    await withStatus(this.changes.removeNode(Number(id)));
     return {};
   }
 
@@ -76,7 +77,7 @@ export class ClusterChangesController {
   async drainNode(
     @Payload() { id, undo }: clusterV1.DrainNodeRequest,
   ): Promise<clusterV1.DrainNodeResponse> {
-    await answered(this.changes.drainNode(Number(id), undo));
+    await withStatus(this.changes.drainNode(Number(id), undo));
     return {};
   }
 
@@ -100,7 +101,7 @@ export class ClusterChangesController {
   async transferLeader(
     @Payload() { table, to }: clusterV1.TransferLeaderRequest,
   ): Promise<clusterV1.TransferLeaderResponse> {
-    const leader = await answered(this.changes.transferLeader(table, Number(to)));
+    const leader = await withStatus(this.changes.transferLeader(table, Number(to)));
     return { leader: BigInt(leader) };
   }
 
@@ -133,16 +134,4 @@ export class ClusterChangesController {
       leader: BigInt(leader),
     };
   }
-}
-
-async function answered<T>(outcome: Promise<T>): Promise<T> {
-  try {
-    return await outcome;
-  } catch (error) {
-    throw toStatus(error);
-  }
-}
-
-function invalid(message: string): GrpcStatusError {
-  return new GrpcStatusError(status.INVALID_ARGUMENT, message);
 }

@@ -14,6 +14,7 @@ import { type NodeClock } from '../node/node-clock.js';
 import { type TableRegistry } from '../tables/table-registry.js';
 import { changedNode } from './cluster-operator.js';
 import { nextNodeId, whyNodeRefused, whyNotRemoved, type NewNode } from './node-checks.js';
+import { invalid } from '../kv/errors.js';
 
 /** How often a lost race is tried again before the caller is told to come back. */
 const ATTEMPTS_MAX = 8;
@@ -129,8 +130,4 @@ function whyNotUndrained(node: NodeInfo | undefined, id: number): string | undef
   if (!node) return `id ${id} is no member of the cluster`;
   if (node.state === 'drained' || node.state === 'active') return undefined;
   return `id ${id} is ${node.state}: only a drained node becomes active again`;
-}
-
-function invalid(message: string): GrpcStatusError {
-  return new GrpcStatusError(status.INVALID_ARGUMENT, message);
 }

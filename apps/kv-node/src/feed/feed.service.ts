@@ -19,7 +19,7 @@ import {
 import { feedV1 } from '@flotilla/proto';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
-import { malformed, notReady, toStatus } from '../kv/errors.js';
+import { invalid, malformed, notReady, withStatus } from '../kv/errors.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { withinStallLimit } from '../kv/reader-stall.js';
 import { SlicedReads } from '../kv/sliced-reads.js';
@@ -206,18 +206,6 @@ function decode<T>(codec: { decode(bytes: Buffer): T }, bytes: Buffer): T {
   } catch (error) {
     throw malformed(error);
   }
-}
-
-async function withStatus(outcome: Promise<void>): Promise<void> {
-  try {
-    await outcome;
-  } catch (error) {
-    throw toStatus(error);
-  }
-}
-
-function invalid(message: string): GrpcStatusError {
-  return new GrpcStatusError(status.INVALID_ARGUMENT, message);
 }
 
 function otherEpoch({ name, epoch }: TableInfo): GrpcStatusError {

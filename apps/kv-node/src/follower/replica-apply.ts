@@ -17,7 +17,7 @@ import { type Catalog } from '../catalog/catalog.service.js';
 import { type TableSource } from '../catalog/catalog-rows.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
 import { Leases, type LeaseWish } from '../catalog/leases.js';
-import { tableNotFound, toStatus } from '../kv/errors.js';
+import { invalid, tableNotFound, withStatus } from '../kv/errors.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { type Answer, type TableRouter } from '../routing/table-router.js';
@@ -233,16 +233,4 @@ function toPosition(position: applyV1.ReplicaPosition): LeaderPosition {
     revision: Number(leaderIndex),
     clockMs: Number(leaderClockMs),
   };
-}
-
-async function withStatus<T>(outcome: Promise<T>): Promise<T> {
-  try {
-    return await outcome;
-  } catch (error) {
-    throw toStatus(error);
-  }
-}
-
-function invalid(message: string): GrpcStatusError {
-  return new GrpcStatusError(status.INVALID_ARGUMENT, message);
 }

@@ -34,6 +34,20 @@ export function toStatus(error: unknown): unknown {
   return new GrpcStatusError(CODES[error.code], error.message, metadata, { cause: error });
 }
 
+/** The outcome, or the status for what went wrong on the way to it. */
+export async function withStatus<T>(outcome: Promise<T>): Promise<T> {
+  try {
+    return await outcome;
+  } catch (error) {
+    throw toStatus(error);
+  }
+}
+
+/** A request that can never be granted; the text names the field. */
+export function invalid(message: string): GrpcStatusError {
+  return new GrpcStatusError(status.INVALID_ARGUMENT, message);
+}
+
 /** No replica that could answer was found in time. */
 export function notReady(cause?: unknown): GrpcStatusError {
   const text = 'request dropped as the shard is not ready';

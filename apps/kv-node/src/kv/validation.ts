@@ -7,6 +7,7 @@
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { type mvccV1, type regattaV1 } from '@flotilla/proto';
 import { KEY_BYTES_MAX, TXN_OPS_MAX, VALUE_BYTES_MAX } from './limits.js';
+import { invalid } from './errors.js';
 
 type RequestOp = mvccV1.RequestOp;
 
@@ -102,10 +103,6 @@ export function checkTxnSizes(request: regattaV1.TxnRequest): void {
 
 function checkKeyBytes(key: Uint8Array): void {
   if (key.length > KEY_BYTES_MAX) throw tooLong('key length exceeded max allowed value');
-}
-
-function invalid(message: string): GrpcStatusError {
-  return new GrpcStatusError(status.INVALID_ARGUMENT, message);
 }
 
 function tooLong(message: string): GrpcStatusError {

@@ -8,7 +8,7 @@ import { Controller, Inject } from '@nestjs/common';
 import { GrpcMethod, Payload } from '@nestjs/microservices';
 import { Catalog } from '../catalog/catalog.service.js';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
-import { toStatus } from '../kv/errors.js';
+import { invalid, withStatus } from '../kv/errors.js';
 import { TableAdmin } from './table-admin.js';
 import { whyNameInvalid } from './table-name.js';
 
@@ -75,18 +75,6 @@ export class TablesController {
     const text = `method ${method} not implemented for follower`;
     throw new GrpcStatusError(status.UNIMPLEMENTED, text);
   }
-}
-
-async function withStatus<T>(outcome: Promise<T>): Promise<T> {
-  try {
-    return await outcome;
-  } catch (error) {
-    throw toStatus(error);
-  }
-}
-
-function invalid(message: string): GrpcStatusError {
-  return new GrpcStatusError(status.INVALID_ARGUMENT, message);
 }
 
 function contended(): GrpcStatusError {

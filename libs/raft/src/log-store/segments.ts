@@ -219,6 +219,7 @@ export class Segments implements SegmentUse {
     const ahead = this.prepared;
     this.prepared = undefined;
     if (ahead !== undefined) {
+      // Why there is no file was noted when it was asked for; there is only nothing to close then.
       const file = await ahead.file.catch(() => undefined);
       file?.close();
       this.options.files.remove(this.path(ahead.sequence) + PREPARED_SUFFIX);
