@@ -24,6 +24,7 @@ export {
   type ReceivedRow,
 } from './feed-codecs.js';
 export { encodeHeader, type Header, type HeaderFields } from './header-encoder.js';
+export { decodeReplicateResponse, type ReplicateMessage } from './replication-decoders.js';
 export {
   encodeReplicateCommands,
   encodeSnapshotEnd,
