@@ -101,7 +101,7 @@ const PURE_CORES = [
 
 const PURE_MESSAGE = 'a pure core has no IO, clock, timer, promise or random source: use a port';
 
-/** What a simulation runs as it is: time and chance come from the node's clock alone. */
+/** What a simulation runs as it is, or could: time and chance come from a clock port alone. */
 const SIMULATED = [
   'apps/kv-node/src/node-core.ts',
   ...[
@@ -117,6 +117,7 @@ const SIMULATED = [
     'snapshots',
     'tables',
   ].map((folder) => `apps/kv-node/src/${folder}/**/*.ts`),
+  'apps/replication-gateway/src/follower/**/*.ts',
 ];
 const REAL_TRANSPORT = [
   'apps/kv-node/src/follower/leader-client.ts',
@@ -128,7 +129,7 @@ const CLOCKS = [
   { object: 'performance', property: 'now' },
   { object: 'Math', property: 'random' },
 ];
-const CLOCK_MESSAGE = 'a node is simulated: ask its clock (node-clock.ts)';
+const CLOCK_MESSAGE = 'time comes from a port: ask the clock (node-clock.ts, gateway-clock.ts)';
 
 const restrictedSyntax = [
   { selector: 'TSEnumDeclaration', message: 'use an `as const` object' },

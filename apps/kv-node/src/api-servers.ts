@@ -38,6 +38,11 @@ import { TABLES_SERVICE } from './tables/tables.controller.js';
 
 /** Connections are asked to come again after this long, so that clients find new nodes. */
 const CONNECTION_AGE_MAX_MS = 60_000;
+/**
+ * The largest request that a leader cluster takes, 4 MiB, comes to pullers as one command of a
+ * batch.
+ */
+const FOLLOWER_RECEIVE_BYTES_MAX = 4 * 1024 * 1024 + 64 * 1024;
 
 export interface ApiParts extends MetricSources {
   readonly loaded: LoadedConfig<KvNodeConfig>;
@@ -50,12 +55,13 @@ export class ApiServers {
   private app: NestFastifyApplication | undefined;
 
   constructor(private readonly parts: ApiParts) {
-    const { api, tables, replication } = parts.loaded.config;
+    const { api, tables, replication, isFollower } = parts.loaded.config;
     this.server = createGrpcServer(api.transport, {
       logger: parts.logger.child('grpc'),
       concurrentStreamsMax: api.maxConcurrentStreams,
       connectionsMax: api.maxConcurrentConnections,
       connectionAgeMaxMs: CONNECTION_AGE_MAX_MS,
+      ...(isFollower && { receiveBytesMax: FOLLOWER_RECEIVE_BYTES_MAX }),
     });
     this.server.authorize(TABLES_SERVICE, bearerAuth(tables.token));
     this.server.authorize(CLUSTER_CHANGES_SERVICE, bearerAuth(tables.token));

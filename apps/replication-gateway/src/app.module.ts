@@ -6,11 +6,15 @@
 import {
   type HealthRegistry,
   type LoadedConfig,
+  type Logger,
+  NestLogger,
   PlatformConfigModule,
   PlatformHealthModule,
   PlatformMetricsModule,
 } from '@flotilla/platform';
 import { type DynamicModule, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type GatewayConfig } from './config/gateway-config.js';
 import { VERSION } from './version.js';
 
@@ -31,4 +35,18 @@ export class AppModule {
       ],
     };
   }
+}
+
+export type RestApp = NestFastifyApplication;
+
+/** Ready to listen. */
+export async function createRestApp(parts: AppParts, logger: Logger): Promise<RestApp> {
+  const { rest } = parts.loaded.config;
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.forRoot(parts),
+    new FastifyAdapter({ requestTimeout: rest.readTimeoutMs }),
+    { logger: new NestLogger(logger.child('nest')), abortOnError: false },
+  );
+  await app.init();
+  return app;
 }

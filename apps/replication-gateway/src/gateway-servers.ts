@@ -18,14 +18,11 @@ import {
   linkGrpcHealth,
   type LoadedConfig,
   type Logger,
-  NestLogger,
   serverTls,
 } from '@flotilla/platform';
 import { descriptorSet } from '@flotilla/proto';
-import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { register } from 'prom-client';
-import { AppModule } from './app.module.js';
+import { createRestApp, type RestApp } from './app.module.js';
 import { type GatewayConfig } from './config/gateway-config.js';
 import { SYSTEM_CLOCK } from './gateway-clock.js';
 import { type ServedAddresses } from './gateway.js';
@@ -49,7 +46,7 @@ export interface GatewayParts {
 
 export class GatewayServers {
   private readonly server: GrpcServer;
-  private app: NestFastifyApplication | undefined;
+  private app: RestApp | undefined;
 
   constructor(private readonly parts: GatewayParts) {
     const { loaded, logger, pool, directory, feed } = parts;
@@ -65,7 +62,8 @@ export class GatewayServers {
 
   async start(): Promise<ServedAddresses> {
     const { replication, rest } = this.parts.loaded.config;
-    this.app = await this.createApp();
+    const { loaded, health, logger } = this.parts;
+    this.app = await createRestApp({ loaded, health }, logger);
     this.serveReflectionAndHealth();
     const metrics = this.app.get<GrpcServerMetrics>(GRPC_SERVER_METRICS);
     metrics.initialize(this.server.methods());
@@ -82,18 +80,6 @@ export class GatewayServers {
   async stop(graceMs: number): Promise<void> {
     await this.server.close({ graceMs });
     await this.app?.close();
-  }
-
-  private async createApp(): Promise<NestFastifyApplication> {
-    const { loaded, health, logger } = this.parts;
-    const { rest } = loaded.config;
-    const app = await NestFactory.create<NestFastifyApplication>(
-      AppModule.forRoot({ loaded, health }),
-      new FastifyAdapter({ requestTimeout: rest.readTimeoutMs }),
-      { logger: new NestLogger(logger.child('nest')), abortOnError: false },
-    );
-    await app.init();
-    return app;
   }
 
   private serveReflectionAndHealth(): void {

@@ -7,14 +7,14 @@
 import 'reflect-metadata';
 import { createLogger, loadConfigOrExit, runApp } from '@flotilla/platform';
 import { gatewaySchema } from './config/gateway-config.js';
-import { Gateway } from './gateway.js';
+import { createGateway } from './gateway.js';
 import { VERSION } from './version.js';
 
 const loaded = loadConfigOrExit(gatewaySchema(VERSION));
 const { logLevel: level, devMode: pretty } = loaded.config;
 const logger = createLogger({ service: 'replication-gateway', level, pretty });
 
-const gateway = new Gateway(loaded, logger);
+const gateway = createGateway(loaded, logger);
 const app = await runApp({
   lifecycle: gateway.lifecycle,
   logger,

@@ -1,8 +1,8 @@
 /**
  * A real replication gateway as a child process: started, killed and started again.
  *
- * It keeps nothing on disk. Waits for what it says over IPC, with a deadline; keeps what it printed and
- * shows it when something goes wrong.
+ * It keeps nothing on disk. Waits for what it says over IPC, with a deadline; keeps what it printed
+ * and shows it when something goes wrong.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +19,8 @@ export class GatewayProcess {
   private printed = '';
 
   private constructor(
-    /** Where follower clusters connect to. */
+    private readonly role: 'leader' | 'follower',
+    /** Where follower clusters connect to; nobody does to a gateway of a follower cluster. */
     readonly address: string,
     readonly restAddress: string,
     private readonly flags: readonly string[],
@@ -33,7 +34,24 @@ export class GatewayProcess {
   ): Promise<GatewayProcess> {
     const address = `${scheme}://127.0.0.1:${await freePort()}`;
     const rest = `http://127.0.0.1:${await freePort()}`;
-    const gateway = new GatewayProcess(address, rest, [
+    const gateway = new GatewayProcess('leader', address, rest, [
+      `--replication.address=${address}`,
+      `--cluster.addresses=${nodes.join(',')}`,
+      ...flags,
+    ]);
+    await gateway.start();
+    return gateway;
+  }
+
+  /** The same in a follower cluster: it pulls from the leader cluster into these nodes. */
+  static async startFollower(
+    nodes: readonly string[],
+    leaderAddress: string,
+    flags: readonly string[] = [],
+  ): Promise<GatewayProcess> {
+    const rest = `http://127.0.0.1:${await freePort()}`;
+    const gateway = new GatewayProcess('follower', '', rest, [
+      `--replication.leader-address=${leaderAddress}`,
       `--cluster.addresses=${nodes.join(',')}`,
       ...flags,
     ]);
@@ -47,11 +65,8 @@ export class GatewayProcess {
 
   async start(): Promise<void> {
     this.printed = '';
-    const addresses = [
-      `--replication.address=${this.address}`,
-      `--rest.address=${this.restAddress}`,
-    ];
-    const child = spawn(process.execPath, [PROGRAM, 'leader', ...addresses, ...this.flags], {
+    const flags = [`--rest.address=${this.restAddress}`, ...this.flags];
+    const child = spawn(process.execPath, [PROGRAM, this.role, ...flags], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: cleanEnvironment(),
     });

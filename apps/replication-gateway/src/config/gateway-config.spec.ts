@@ -2,13 +2,21 @@ import { describeConfig, loadConfig, type LoadedConfig } from '@flotilla/platfor
 import { describe, expect, it } from 'vitest';
 import { type GatewayConfig, gatewaySchema } from './gateway-config.js';
 
-function load(argv: readonly string[], environment: Record<string, string> = {}) {
-  const inputs = { argv: ['leader', ...argv], environment, cwd: '/', directories: [] };
+function load(
+  argv: readonly string[],
+  environment: Record<string, string> = {},
+  role: 'leader' | 'follower' = 'leader',
+) {
+  const inputs = { argv: [role, ...argv], environment, cwd: '/', directories: [] };
   return loadConfig(gatewaySchema('1.2.3'), inputs);
 }
 
-function accepted(argv: readonly string[], environment = {}): LoadedConfig<GatewayConfig> {
-  const outcome = load(argv, environment);
+function accepted(
+  argv: readonly string[],
+  environment = {},
+  role: 'leader' | 'follower' = 'leader',
+): LoadedConfig<GatewayConfig> {
+  const outcome = load(argv, environment, role);
   if (outcome.kind !== 'loaded') throw new Error(`refused: ${JSON.stringify(outcome)}`);
   return outcome.loaded;
 }
@@ -42,7 +50,46 @@ describe('settings of a gateway', () => {
     ['--replication.address=https://a:1'],
     ['--replication.max-send-message-size-bytes=1'],
     ['--data-dir=/d'],
+    ['--replication.leader-address=http://a:8444'],
+    ['--replication.poll-interval=1s'],
   ])('%s is refused', (flag) => {
     expect(load([flag]).kind).not.toBe('loaded');
+  });
+});
+
+describe('settings of a gateway in a follower cluster', () => {
+  const LEADER = '--replication.leader-address=http://a:8444,http://b:8444';
+  const follower = (...argv: string[]) => accepted([LEADER, ...argv], {}, 'follower');
+
+  it('have the names of those of a follower of Regatta', () => {
+    expect(describeConfig(follower())).toMatchObject({
+      'replication.leader-address': ['http://a:8444', 'http://b:8444'],
+      'replication.poll-interval': '1s',
+      'replication.reconcile-interval': '500ms',
+      'replication.lease-interval': '1s',
+      'replication.log-rpc-timeout': '1m0s',
+      'replication.snapshot-rpc-timeout': '1h0m0s',
+      'replication.max-recovery-in-flight': 1,
+      'replication.max-snapshot-recv-bytes-per-second': 0,
+      'replication.max-recv-message-size-bytes': 8_388_608,
+    });
+  });
+
+  it('show and trust certificates, and hide the token', () => {
+    const files = ['cert', 'key', 'ca'].map((file) => `--replication.${file}-filename=/x`);
+    const loaded = follower(...files, '--replication.token=abc', '--replication.server-name=l');
+    expect(loaded.config.replication).toMatchObject({ certFilename: '/x', token: 'abc' });
+    expect(JSON.stringify(describeConfig(loaded))).not.toContain('abc');
+  });
+
+  it.each([
+    [[]],
+    [['--replication.leader-address=a:8444']],
+    [[LEADER, '--replication.address=http://a:1']],
+    [[LEADER, '--replication.lease-interval=10ms']],
+    [[LEADER, '--replication.lease-interval=3m']],
+    [[LEADER, '--replication.max-recovery-in-flight=0']],
+  ])('%j are refused', (flags) => {
+    expect(load(flags, {}, 'follower').kind).not.toBe('loaded');
   });
 });

@@ -2,11 +2,12 @@
  * The settings of a replication gateway, named and defaulted as users of Regatta know them where it
  * has them: there, the nodes of the leader cluster serve this port themselves.
  *
- * One list: configuration files, environment, flags and help are made from it. What a value may be is
- * said in `gateway-config.ts`.
+ * One list: configuration files, environment, flags and help are made from it. What a value may be
+ * is said in `gateway-config.ts`.
  */
 import { GRPC_TRANSPORTS } from '@flotilla/grpc';
 import { defineSettings, LOG_LEVELS, type Setting, tlsSettings } from '@flotilla/platform';
+import { FOLLOWER_SETTINGS } from './follower-settings.js';
 
 const GENERAL: readonly Setting[] = [
   {
@@ -64,29 +65,35 @@ const CLUSTER: readonly Setting[] = [
   },
 ];
 
+/** The leader cluster serves with these, a follower cluster shows and trusts them. */
+const OF_BOTH_ROLES = new Set(['cert', 'key', 'ca'].map((file) => `replication.${file}-filename`));
+
 const REPLICATION: readonly Setting[] = [
   {
     key: 'replication.address',
-    kind: 'url',
+    kind: 'url' as const,
     default: 'http://0.0.0.0:8444',
     description: 'where follower clusters are served',
   },
   ...tlsSettings('replication', 'replication server'),
   {
     key: 'replication.max-send-message-size-bytes',
-    kind: 'uint64',
+    kind: 'uint64' as const,
     default: 4_194_304,
     field: 'replication.sendMessageBytesMax',
     description: 'size of one message to a follower cluster',
   },
   {
     key: 'replication.transport',
-    kind: 'enum',
+    kind: 'enum' as const,
     values: GRPC_TRANSPORTS,
     default: 'native',
     description: 'what speaks gRPC with follower clusters',
   },
-];
+].map((setting) => ({
+  ...setting,
+  appliesTo: ['leader', ...(OF_BOTH_ROLES.has(setting.key) ? ['follower'] : [])],
+}));
 
 const REST: readonly Setting[] = [
   {
@@ -104,4 +111,10 @@ const REST: readonly Setting[] = [
   },
 ];
 
-export const GATEWAY_SETTINGS = defineSettings([...GENERAL, ...CLUSTER, ...REPLICATION, ...REST]);
+export const GATEWAY_SETTINGS = defineSettings([
+  ...GENERAL,
+  ...CLUSTER,
+  ...REPLICATION,
+  ...FOLLOWER_SETTINGS,
+  ...REST,
+]);

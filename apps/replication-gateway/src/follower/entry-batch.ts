@@ -1,0 +1,67 @@
+/**
+ * Commands of the leader cluster's log, gathered until they are worth an entry of the copy's log.
+ *
+ * In: entries, which must follow each other without a gap. Out: a batch that is due, by its bytes,
+ * its number or its age. Pure: time comes with the call.
+ */
+import { type hot } from '@flotilla/proto';
+
+/** Bytes of commands in a batch; one command that is larger goes alone. */
+export const BATCH_BYTES_MAX = 1024 * 1024;
+export const BATCH_COMMANDS_MAX = 16_384;
+/** How long the first command of a batch waits for others. */
+export const BATCH_MS_MAX = 10;
+
+export interface GatheredBatch {
+  readonly commands: readonly Buffer[];
+  readonly bytes: number;
+  readonly lastIndex: number;
+}
+
+/** The leader cluster has not sent what it must: applying it would lose something. */
+export class LogGapError extends Error {
+  override readonly name = 'LogGapError';
+}
+
+export class EntryBatch {
+  private commands: Buffer[] = [];
+  private bytes = 0;
+  private sinceMs = 0;
+
+  /** `next` is the index that has to come. */
+  constructor(private next: number) {}
+
+  get isEmpty(): boolean {
+    return this.commands.length === 0;
+  }
+
+  /** Whether an entry of so many bytes has to wait for the next batch. */
+  isFullFor(entryBytes: number): boolean {
+    if (this.isEmpty) return false;
+    const isLong = this.commands.length >= BATCH_COMMANDS_MAX;
+    return isLong || this.bytes + entryBytes > BATCH_BYTES_MAX;
+  }
+
+  /** Throws LogGapError for any other index than the next one. */
+  add({ index, command }: hot.ReceivedEntry, nowMs: number): void {
+    if (index !== this.next) {
+      throw new LogGapError(`entry ${index} came where ${this.next} was due`);
+    }
+    if (this.isEmpty) this.sinceMs = nowMs;
+    this.commands.push(command);
+    this.bytes += command.length;
+    this.next = index + 1;
+  }
+
+  /** Until a batch that is not empty is due by its age. */
+  leftMs(nowMs: number): number {
+    return Math.max(0, this.sinceMs + BATCH_MS_MAX - nowMs);
+  }
+
+  take(): GatheredBatch {
+    const { commands, bytes } = this;
+    this.commands = [];
+    this.bytes = 0;
+    return { commands, bytes, lastIndex: this.next - 1 };
+  }
+}

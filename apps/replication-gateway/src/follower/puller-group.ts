@@ -1,0 +1,127 @@
+/**
+ * The pullers of one gateway, put together: what they are made of, and in which order that starts
+ * and stops.
+ *
+ *   discovery --copies--> pulled tables --leases--> works: pullers, recoveries
+ *                                                     `--positions--> reporter
+ *
+ * In: the ways to both clusters. Out: whether it hears of both. It keeps nothing: what a gateway
+ * must know after a restart stands in the copies and in the catalog of their cluster.
+ */
+import { type Lifecycle, type Logger } from '@flotilla/platform';
+import { type ReplicationConfig } from '../config/gateway-config.js';
+import { type GatewayClock } from '../gateway-clock.js';
+import { Holdings } from './holdings.js';
+import { LeasePlanner } from './lease-planner.js';
+import { Pace } from './pace.js';
+import { type LeaderCluster, type OwnCluster } from './ports.js';
+import { PositionBoard } from './position-board.js';
+import { PositionReporter } from './position-reporter.js';
+import { PulledTables } from './pulled-tables.js';
+import { type PullerMetrics } from './puller-metrics.js';
+import { RefilledCopy } from './recovery.js';
+import { RecoverySlots } from './recovery-slots.js';
+import { TableDiscovery } from './table-discovery.js';
+import { TableWork, type WorkParts } from './table-work.js';
+
+export interface GroupParts {
+  /** A name that no other gateway of the cluster has. */
+  readonly gateway: string;
+  readonly leader: LeaderCluster;
+  readonly own: OwnCluster;
+  readonly clock: GatewayClock;
+  readonly logger: Logger;
+  readonly metrics: PullerMetrics;
+  readonly settings: Pick<
+    ReplicationConfig,
+    | 'pollIntervalMs'
+    | 'reconcileIntervalMs'
+    | 'leaseIntervalMs'
+    | 'recoveriesInFlightMax'
+    | 'snapshotReceiveBytesPerSecondMax'
+  >;
+}
+
+/** A cluster that has not answered for so long is not heard of any more. */
+const SILENT_MS = 10_000;
+
+export class PullerGroup {
+  private readonly discovery: TableDiscovery;
+  private readonly tables: PulledTables;
+  private readonly reporter: PositionReporter;
+
+  constructor(private readonly parts: GroupParts) {
+    const { gateway, leader, own, clock, logger, metrics, settings } = parts;
+    const board = new PositionBoard();
+    const planner = new LeasePlanner(gateway, settings.leaseIntervalMs);
+    const holdings = new Holdings(own, clock, () => planner.ttlMs(this.tables.copyCount));
+    const work = this.workParts(board, holdings);
+    this.tables = new PulledTables({
+      gateway,
+      own,
+      holdings,
+      planner,
+      clock,
+      logger: logger.child('leases'),
+      leaseIntervalMs: settings.leaseIntervalMs,
+      startWork: (holding) => new TableWork(work, holding),
+    });
+    this.discovery = new TableDiscovery({
+      leader,
+      own,
+      clock,
+      logger: logger.child('tables'),
+      intervalMs: settings.reconcileIntervalMs,
+      isBusyWith: (table) => this.tables.isBusyWith(table),
+      created: () => this.tables.look(),
+    });
+    this.reporter = new PositionReporter(board, own, clock, logger.child('positions'));
+    metrics.expose(this.tables, this.discovery);
+    metrics.exposeLag(board, () => clock.nowMs());
+  }
+
+  addTo(lifecycle: Lifecycle): void {
+    const { reporter, tables, discovery } = this;
+    lifecycle
+      .add({ name: 'positions', start: () => reporter.start(), stop: () => reporter.stop() })
+      .add({ name: 'pullers', start: () => tables.start(), stop: () => tables.stop() })
+      .add({ name: 'tables', start: () => discovery.start(), stop: () => discovery.stop() });
+  }
+
+  get hearsOwnCluster(): boolean {
+    return this.isRecent(this.tables.lastLookMs, this.parts.settings.leaseIntervalMs);
+  }
+
+  get hearsLeaderCluster(): boolean {
+    return this.isRecent(this.discovery.lastHeardMs, this.parts.settings.reconcileIntervalMs);
+  }
+
+  private isRecent(atMs: number | undefined, intervalMs: number): boolean {
+    return atMs !== undefined && this.parts.clock.nowMs() - atMs < SILENT_MS + intervalMs;
+  }
+
+  private workParts(board: PositionBoard, holdings: Holdings): WorkParts {
+    const { gateway, leader, own, clock, logger, metrics, settings } = this.parts;
+    const recovery = {
+      gateway,
+      leader,
+      own,
+      holdings,
+      clock,
+      pace: new Pace(settings.snapshotReceiveBytesPerSecondMax),
+      received: (table: string, bytes: number) => metrics.snapshotBytes(table, bytes),
+    };
+    return {
+      leader,
+      own,
+      clock,
+      board,
+      events: metrics,
+      logger: logger.child('puller'),
+      pollIntervalMs: settings.pollIntervalMs,
+      slots: new RecoverySlots(settings.recoveriesInFlightMax),
+      startRecovery: (holding) => new RefilledCopy(recovery, holding),
+      snapshotEnded: (table, outcome) => metrics.snapshotEnded(table, outcome),
+    };
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * Pulls one table for as long as its lease lasts: does what the machine says (`puller-machine.ts`).
+ *
+ *   Log.Replicate from the position on --> entries --> batches --> applied, one at a time
+ *
+ * In: a lease. Out: how it ended. One message and one batch are in memory, no more is taken from
+ * the leader cluster while a batch is being applied. An error of a batch is never passed over: the
+ * position is asked for before anything else is sent.
+ */
+import { type Logger } from '@flotilla/platform';
+import { type hot, replicationV1 } from '@flotilla/proto';
+import { type GatewayClock } from '../gateway-clock.js';
+import { EntryBatch, LogGapError } from './entry-batch.js';
+import { copyFailure, type CopyFailure, leaderFailure, textOf } from './failure-kind.js';
+import { type Holding } from './holdings.js';
+import { type LeaderCluster, type OwnCluster } from './ports.js';
+import { type PositionBoard } from './position-board.js';
+import { type Failure, PullerMachine, type PullerEnd } from './puller-machine.js';
+
+/** What pullers tell of their work. */
+export interface PullerEvents {
+  applied(table: string, commands: number, bytes: number): void;
+  failed(table: string, failure: Failure): void;
+}
+
+export interface PullerParts {
+  readonly leader: LeaderCluster;
+  readonly own: OwnCluster;
+  readonly clock: GatewayClock;
+  readonly board: PositionBoard;
+  readonly events: PullerEvents;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+  readonly pollIntervalMs: number;
+}
+
+const { USE_SNAPSHOT } = replicationV1.ReplicateError;
+
+type Messages = AsyncIterator<hot.ReplicateMessage>;
+
+/** A batch was not confirmed. */
+class CopyError extends Error {
+  override readonly name = 'CopyError';
+
+  constructor(
+    readonly kind: CopyFailure | 'lease-lost',
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+export class Puller {
+  readonly machine: PullerMachine;
+  private activeAtMs: number;
+
+  constructor(
+    private readonly parts: PullerParts,
+    private readonly holding: Holding,
+  ) {
+    this.machine = new PullerMachine(parts.pollIntervalMs);
+    this.activeAtMs = parts.clock.nowMs();
+  }
+
+  /** When a command was applied last, or it began. */
+  get lastActiveMs(): number {
+    return this.activeAtMs;
+  }
+
+  /** Never rejects for what the clusters do. */
+  async run(): Promise<PullerEnd> {
+    const { signal } = this.holding;
+    for (;;) {
+      if (signal.aborted) this.machine.over('stopped');
+      const step = this.machine.next();
+      switch (step.kind) {
+        case 'end':
+          return step.reason;
+        case 'wait':
+          await this.parts.clock.sleep(step.delayMs, signal);
+          this.machine.waited();
+          break;
+        case 'locate':
+          await this.locate();
+          break;
+        case 'pull':
+          await this.pull(step.from);
+      }
+    }
+  }
+
+  private async locate(): Promise<void> {
+    const { id, table } = this.holding.copy;
+    try {
+      const index = await this.apply([]);
+      this.machine.located(index);
+      this.parts.board.applied(id, table, index, this.parts.clock.nowMs());
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  private async pull(from: number): Promise<void> {
+    const { signal } = this.holding;
+    const call = new AbortController();
+    const abort = () => call.abort();
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      const messages = this.parts.leader.log(this.holding.copy.table, from, call.signal);
+      await this.read(messages[Symbol.asyncIterator](), new EntryBatch(from));
+    } catch (error) {
+      this.failed(error);
+    } finally {
+      signal.removeEventListener('abort', abort);
+      // Whatever is still open of it is of no use to anybody.
+      call.abort();
+    }
+  }
+
+  private async read(messages: Messages, batch: EntryBatch): Promise<void> {
+    for (let pending = begun(messages); ;) {
+      const result = await this.due(pending, batch);
+      if (result === undefined) continue;
+      if (result.done === true) throw new LogGapError('a log ended without its final message');
+      // The next message comes in while this one is applied.
+      if (result.value.kind === 'commands') pending = begun(messages);
+      if (await this.take(result.value, batch)) break;
+    }
+    // A call that has come to its end need not be cancelled.
+    const { done } = await messages.next();
+    if (done !== true) throw new LogGapError('a message follows the final one of a log');
+  }
+
+  /** What comes next; undefined if the batch had to go first. What was gathered is never lost. */
+  private async due(
+    pending: Promise<IteratorResult<hot.ReplicateMessage>>,
+    batch: EntryBatch,
+  ): Promise<IteratorResult<hot.ReplicateMessage> | undefined> {
+    if (batch.isEmpty) return pending;
+    const { clock } = this.parts;
+    try {
+      const result = await inTime(pending, batch.leftMs(clock.nowMs()), clock);
+      if (result === undefined || result.done === true) await this.flush(batch);
+      return result;
+    } catch (error) {
+      await this.flush(batch);
+      throw error;
+    }
+  }
+
+  /** Whether the poll is over. */
+  private async take(message: hot.ReplicateMessage, batch: EntryBatch): Promise<boolean> {
+    const { board, clock } = this.parts;
+    const { id, table } = this.holding.copy;
+    const { kind, entries, error, leaderIndex } = message;
+    if (leaderIndex > 0) {
+      board.heard(id, table, leaderIndex, { nowMs: clock.nowMs(), wallMs: clock.wallMs() });
+    }
+    for (const entry of entries) {
+      if (batch.isFullFor(entry.command.length)) await this.flush(batch);
+      batch.add(entry, clock.nowMs());
+    }
+    if (kind === 'commands') return false;
+    await this.flush(batch);
+    if (kind === 'final') this.machine.polled();
+    else if (error === USE_SNAPSHOT) this.machine.needsSnapshot();
+    else this.noted('leader-behind', 'the log of the leader cluster ends before this copy does');
+    return true;
+  }
+
+  private async flush(batch: EntryBatch): Promise<void> {
+    if (batch.isEmpty) return;
+    const { board, clock, events } = this.parts;
+    const { id, table } = this.holding.copy;
+    const { commands, bytes, lastIndex } = batch.take();
+    const index = await this.apply(commands);
+    if (index !== lastIndex) {
+      const text = `the copy is at ${index} after a batch up to ${lastIndex}`;
+      throw new CopyError('copy-in-doubt', text);
+    }
+    const failure = this.machine.lastFailure;
+    this.machine.applied(index);
+    this.activeAtMs = clock.nowMs();
+    board.applied(id, table, index, this.activeAtMs);
+    events.applied(table, commands.length, bytes);
+    if (failure) this.parts.logger.info({ table, index, after: failure }, 'pulling again');
+  }
+
+  /** Where the copy stands after it. */
+  private async apply(commands: readonly Buffer[]): Promise<number> {
+    const { copy, token, signal } = this.holding;
+    try {
+      const { outcome, leaderIndex } = await this.parts.own.apply(
+        { copy, token, commands },
+        signal,
+      );
+      if (outcome === 'applied') return leaderIndex;
+      const kind = outcome === 'old-token' ? 'lease-lost' : 'copy-gone';
+      throw new CopyError(kind, `a batch was refused: ${outcome}`);
+    } catch (error) {
+      if (error instanceof CopyError) throw error;
+      throw new CopyError(copyFailure(error), textOf(error), { cause: error });
+    }
+  }
+
+  private failed(error: unknown): void {
+    if (this.holding.signal.aborted) return this.machine.over('stopped');
+    if (!(error instanceof CopyError)) return this.noted(leaderFailure(error), textOf(error));
+    if (error.kind === 'copy-gone' || error.kind === 'lease-lost') {
+      return this.machine.over(error.kind);
+    }
+    this.noted(error.kind, error.message);
+  }
+
+  /** The first one of a kind is logged, all are counted. */
+  private noted(failure: Failure, reason: string): void {
+    const { table } = this.holding.copy;
+    if (this.machine.lastFailure !== failure) {
+      this.parts.logger.warn({ table, failure, reason }, 'a table is not pulled as it should be');
+    }
+    this.machine.failed(failure);
+    this.parts.events.failed(table, failure);
+  }
+}
+
+/** The next message; an error of it is met where it is waited for, and nowhere if nobody waits. */
+function begun(messages: Messages): Promise<IteratorResult<hot.ReplicateMessage>> {
+  const next = messages.next();
+  next.catch(() => undefined);
+  return next;
+}
+
+/** Undefined if it takes longer. */
+async function inTime<T>(
+  outcome: Promise<T>,
+  delayMs: number,
+  clock: Pick<GatewayClock, 'sleep'>,
+): Promise<T | undefined> {
+  const done = new AbortController();
+  try {
+    return await Promise.race([outcome, clock.sleep(delayMs, done.signal).then(() => undefined)]);
+  } finally {
+    done.abort();
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * What a gateway does for one table while it has the lease of its copy.
+ *
+ *   pulling --USE_SNAPSHOT--> waiting for a place --> recovering --> pulling, with another lease
+ *      |                                                 `--failed--> pause --> recovering
+ *      `--lease over, stop--> over
+ *
+ * In: a lease. Out: a promise that settles when there is nothing more to do under it, or any that
+ * came of it. It never rejects for what the clusters do.
+ */
+import { type Holding } from './holdings.js';
+import { textOf } from './failure-kind.js';
+import { isFillingHolder } from './lease-planner.js';
+import { Puller, type PullerParts } from './puller.js';
+import { type PullerState } from './puller-machine.js';
+import { type Recovery } from './recovery.js';
+import { type RecoverySlots } from './recovery-slots.js';
+
+export const WORK_STATES = ['awaiting-recovery', 'recovering', 'over'] as const;
+export type WorkState = PullerState | (typeof WORK_STATES)[number];
+
+export interface WorkParts extends PullerParts {
+  readonly startRecovery: (holding: Holding) => Recovery;
+  readonly slots: RecoverySlots;
+  readonly snapshotEnded: (table: string, outcome: 'done' | 'failed') => void;
+}
+
+const RECOVERY_PAUSE_MS = 500;
+const RECOVERY_PAUSE_MS_MAX = 15_000;
+
+export class TableWork {
+  readonly table: string;
+  private now: Puller | Recovery | undefined;
+  private waitsForSlot = false;
+  private isStopped = false;
+  private lease: Holding;
+
+  constructor(
+    private readonly parts: WorkParts,
+    holding: Holding,
+  ) {
+    this.lease = holding;
+    this.table = holding.copy.table;
+  }
+
+  /** The lease that it works under now. */
+  get holding(): Holding {
+    return this.now instanceof Puller ? this.lease : (this.now?.holding ?? this.lease);
+  }
+
+  get state(): WorkState {
+    if (this.waitsForSlot) return 'awaiting-recovery';
+    if (this.now === undefined) return 'over';
+    return this.now instanceof Puller ? this.now.machine.state : 'recovering';
+  }
+
+  /** A copy that is being replaced must not be given to others in between. */
+  get isPinned(): boolean {
+    return !(this.now instanceof Puller);
+  }
+
+  isIdleSince(ms: number): boolean {
+    return this.now instanceof Puller && this.now.lastActiveMs <= ms;
+  }
+
+  /** What it does ends, and what it would do next. */
+  stop(): void {
+    this.isStopped = true;
+    this.holding.end();
+  }
+
+  async run(): Promise<void> {
+    let needsSnapshot = isFillingHolder(this.lease.holder);
+    for (;;) {
+      if (needsSnapshot) {
+        const next = await this.recover();
+        if (!next) break;
+        this.lease = next;
+        if (this.isStopped) next.end();
+      }
+      const puller = new Puller(this.parts, this.lease);
+      this.now = puller;
+      const reason = await puller.run();
+      needsSnapshot = reason === 'use-snapshot';
+      if (needsSnapshot) continue;
+      const { copy } = this.lease;
+      this.parts.logger.info(
+        { table: this.table, copy: copy.id, reason },
+        'not pulled here any more',
+      );
+      this.lease.end();
+      break;
+    }
+    this.parts.board.forget(this.lease.copy.id);
+    this.now = undefined;
+  }
+
+  private async recover(): Promise<Holding | undefined> {
+    const { clock, logger, slots, startRecovery, board } = this.parts;
+    const recovery = startRecovery(this.lease);
+    this.now = recovery;
+    this.waitsForSlot = true;
+    const leave = await slots.take(this.lease.signal);
+    this.waitsForSlot = false;
+    if (!leave) return undefined;
+    const { table } = this;
+    try {
+      logger.info({ table }, 'the log does not go back far enough: the copy is made anew');
+      for (let pauseMs = RECOVERY_PAUSE_MS; ;) {
+        const outcome = await this.attempt(recovery);
+        if (outcome !== 'failed') return outcome;
+        const { signal } = recovery.holding;
+        if (!signal.aborted) await clock.sleep(pauseMs, signal);
+        if (signal.aborted) return undefined;
+        pauseMs = Math.min(pauseMs * 2, RECOVERY_PAUSE_MS_MAX);
+      }
+    } finally {
+      board.forget(this.lease.copy.id);
+      leave();
+    }
+  }
+
+  private async attempt(recovery: Recovery): Promise<Holding | undefined | 'failed'> {
+    const { clock, events, logger, snapshotEnded } = this.parts;
+    const { table } = this;
+    const sinceMs = clock.nowMs();
+    try {
+      const next = await recovery.run();
+      const tookMs = Math.round(clock.nowMs() - sinceMs);
+      logger.info({ table, copy: recovery.holding.copy.id, tookMs }, 'a copy was made anew');
+      snapshotEnded(table, 'done');
+      return next;
+    } catch (error) {
+      snapshotEnded(table, 'failed');
+      events.failed(table, 'snapshot-failed');
+      logger.warn({ table, reason: textOf(error) }, 'a copy could not be made anew');
+      return 'failed';
+    }
+  }
+}
