@@ -17,7 +17,7 @@ const MOVE_MS = 5_000;
 const LARGE_VALUE_BYTES = 2_097_120;
 /** Few entries stay in the log, so that an outage soon costs a snapshot. */
 const LOG_FLAGS = [
-  '--raft.snapshot-entries=600',
+  '--raft.snapshot-entries=1000',
   '--raft.compaction-overhead=50',
   '--replication.log-retention-bytes=0',
 ];
@@ -101,14 +101,13 @@ async function expectSame(table: string, timeoutMs = TIMEOUT_MS): Promise<void> 
 }
 
 describe('a follower cluster with a gateway of its own', () => {
-  it('has a table within two seconds, with the revisions of the leader cluster', async () => {
+  it('has a table two seconds after its gateway is up, with the revisions of the leader cluster', async () => {
     await leader.createTable('orders');
     await write('orders', 1, 100);
-    const sinceMs = Date.now();
     await startGateway();
+    const sinceMs = Date.now();
     await expectSame('orders');
-    // The start of the process is in it.
-    expect(Date.now() - sinceMs).toBeLessThan(FIRST_DATA_MS + 3_000);
+    expect(Date.now() - sinceMs).toBeLessThan(FIRST_DATA_MS);
     await write('orders', 100, 200);
     await expectSame('orders');
   });
@@ -190,7 +189,9 @@ describe('a follower cluster with a gateway of its own', () => {
     const index = await leaderIndex('later');
     await waitUntil('it has gone on', async () => (await copyIndex('later')) >= index);
     const values = async (client: FlotillaClient) =>
-      (await contentOf(client, 'later')).map(({ key, value }) => `${key}=${value}`);
+      (await contentOf(client, 'later')).map(
+        ({ key, value }) => `${key.toString()}=${value.toString()}`,
+      );
     expect(await values(follower)).toEqual(await values(leader));
   });
 

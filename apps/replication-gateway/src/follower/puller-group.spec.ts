@@ -175,6 +175,7 @@ describe('a gateway of a follower cluster', () => {
     await start('b');
     await clock.advance(6_000);
     expect(holders()).toEqual(['b']);
+    expect(await cut.metric('regatta_replication_leased')).toEqual([]);
     cut.isCutOff = false;
     write('first', 10);
     await clock.advance(3_000);
