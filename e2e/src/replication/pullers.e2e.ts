@@ -8,11 +8,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitUntil } from '../harness/cluster.js';
 import { GatewayProcess } from '../harness/gateway-process.js';
 import { NodeProcess } from '../harness/node-process.js';
+import { PollingFollower } from '../harness/polling-follower.js';
 
 const KEYS = 40;
 const TIMEOUT_MS = 20_000;
 const FIRST_DATA_MS = 2_000;
 const MOVE_MS = 5_000;
+const LOG_CUT_MS = 60_000;
 /** Two of them in a Txn leave a few bytes of the 4 MiB that a request may have. */
 const LARGE_VALUE_BYTES = 2_097_120;
 /** Few entries stay in the log, so that an outage soon costs a snapshot. */
@@ -180,7 +182,11 @@ describe('a follower cluster with a gateway of its own', () => {
   it('has a copy made anew where the log was cut meanwhile, and goes on from there', async () => {
     const [gateway] = gateways;
     await gateway?.kill();
+    const next = (await copyIndex('later')) + 1;
     await write('later', 20, 1_500);
+    const probe = new PollingFollower(leaderGateway.address, 'later');
+    const isCut = async () => (await probe.poll(next).catch(() => 'gap')) === 'use-snapshot';
+    await waitUntil('the log was cut', isCut, LOG_CUT_MS).finally(() => probe.close());
     await gateway?.start();
     if (!gateway) throw new Error('there is no gateway');
     const done = /flotilla_puller_snapshots_total\{table="later",outcome="done"\} 1/;
