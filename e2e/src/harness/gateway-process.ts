@@ -59,6 +59,10 @@ export class GatewayProcess {
     return gateway;
   }
 
+  get isRunning(): boolean {
+    return this.child !== undefined && this.child.exitCode === null;
+  }
+
   get output(): string {
     return this.printed;
   }

@@ -224,7 +224,9 @@ describe('a follower cluster with a gateway of its own', () => {
   });
 
   it('stops when it is told to, and clean', async () => {
-    await gateways[1]?.stop();
+    const left = gateways.filter(({ isRunning }) => isRunning);
+    expect(left).toHaveLength(1);
+    for (const gateway of left) await gateway.stop();
   });
 });
 
