@@ -98,6 +98,9 @@ export class Feed {
       epoch: 0n,
       linearizable: true,
       chunkBytesMax: 0,
+      atRevision: 0n,
+      afterKey: Buffer.alloc(0),
+      sinceRevision: 0n,
     }).finish();
     for (const attempts = new Attempts(this.clock, options.signal); ;) {
       const way = this.wayTo(table);

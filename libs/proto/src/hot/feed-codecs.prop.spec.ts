@@ -78,6 +78,7 @@ describe('the hot codecs of the feed', () => {
           more: given.more,
           position: given.position && big(given.position),
           rows: given.rows.map(big),
+          deletedKeys: [],
         }).finish();
         expect(hex(encoded)).toBe(hex(generated));
         expect(hot.decodeTableChunk(encoded)).toEqual(given);

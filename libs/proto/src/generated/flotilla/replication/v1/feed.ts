@@ -106,6 +106,15 @@ export interface ReadTableRequest {
   linearizable: boolean;
   /** Bytes of pairs in a message; one pair may be larger. 0 for a size the node chooses. */
   chunkBytesMax: number;
+  /** As the table was at this revision; 0 for as it is. FailedPrecondition if that cannot be read any more. */
+  atRevision: bigint;
+  /** Only keys after this one. */
+  afterKey: Buffer;
+  /**
+   * Only what changed after this revision, deleted keys included; 0 for everything. FailedPrecondition if
+   * the history does not reach back that far.
+   */
+  sinceRevision: bigint;
 }
 
 export interface TableChunk {
@@ -114,6 +123,8 @@ export interface TableChunk {
   rows: Row[];
   /** Not set in the last message: a stream that ends without it was cut. */
   more: boolean;
+  /** With since_revision: keys that were deleted since. In the order of keys with the rows, chunk by chunk. */
+  deletedKeys: Buffer[];
 }
 
 export interface TablePosition {
@@ -966,7 +977,15 @@ export const LogEntry: MessageFns<LogEntry> = {
 };
 
 function createBaseReadTableRequest(): ReadTableRequest {
-  return { table: Buffer.alloc(0), epoch: 0n, linearizable: false, chunkBytesMax: 0 };
+  return {
+    table: Buffer.alloc(0),
+    epoch: 0n,
+    linearizable: false,
+    chunkBytesMax: 0,
+    atRevision: 0n,
+    afterKey: Buffer.alloc(0),
+    sinceRevision: 0n,
+  };
 }
 
 export const ReadTableRequest: MessageFns<ReadTableRequest> = {
@@ -985,6 +1004,21 @@ export const ReadTableRequest: MessageFns<ReadTableRequest> = {
     }
     if (message.chunkBytesMax !== 0) {
       writer.uint32(32).uint32(message.chunkBytesMax);
+    }
+    if (message.atRevision !== 0n) {
+      if (BigInt.asUintN(64, message.atRevision) !== message.atRevision) {
+        throw new globalThis.Error("value provided for field message.atRevision of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.atRevision);
+    }
+    if (message.afterKey.length !== 0) {
+      writer.uint32(50).bytes(message.afterKey);
+    }
+    if (message.sinceRevision !== 0n) {
+      if (BigInt.asUintN(64, message.sinceRevision) !== message.sinceRevision) {
+        throw new globalThis.Error("value provided for field message.sinceRevision of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.sinceRevision);
     }
     return writer;
   },
@@ -1034,6 +1068,30 @@ export const ReadTableRequest: MessageFns<ReadTableRequest> = {
             message.chunkBytesMax = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.atRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.afterKey = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.sinceRevision = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1055,12 +1113,19 @@ export const ReadTableRequest: MessageFns<ReadTableRequest> = {
     message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
     message.linearizable = object.linearizable ?? false;
     message.chunkBytesMax = object.chunkBytesMax ?? 0;
+    message.atRevision = (object.atRevision !== undefined && object.atRevision !== null)
+      ? BigInt(object.atRevision)
+      : 0n;
+    message.afterKey = object.afterKey ?? Buffer.alloc(0);
+    message.sinceRevision = (object.sinceRevision !== undefined && object.sinceRevision !== null)
+      ? BigInt(object.sinceRevision)
+      : 0n;
     return message;
   },
 };
 
 function createBaseTableChunk(): TableChunk {
-  return { position: undefined, rows: [], more: false };
+  return { position: undefined, rows: [], more: false, deletedKeys: [] };
 }
 
 export const TableChunk: MessageFns<TableChunk> = {
@@ -1073,6 +1138,9 @@ export const TableChunk: MessageFns<TableChunk> = {
     }
     if (message.more !== false) {
       writer.uint32(24).bool(message.more);
+    }
+    for (const v of message.deletedKeys) {
+      writer.uint32(34).bytes(v!);
     }
     return writer;
   },
@@ -1114,6 +1182,14 @@ export const TableChunk: MessageFns<TableChunk> = {
             message.more = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.deletedKeys.push(Buffer.from(reader.bytes()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1136,6 +1212,7 @@ export const TableChunk: MessageFns<TableChunk> = {
       : undefined;
     message.rows = object.rows?.map((e) => Row.fromPartial(e)) || [];
     message.more = object.more ?? false;
+    message.deletedKeys = object.deletedKeys?.map((e) => e) || [];
     return message;
   },
 };
