@@ -56,6 +56,26 @@ const BOUNDARIES = [
     onlyDependOnLibsWithTags: ['scope:grpc', 'scope:platform', 'scope:proto'],
   },
   {
+    sourceTag: 'scope:object-store',
+    onlyDependOnLibsWithTags: ['scope:object-store'],
+    bannedExternalImports: ['@nestjs/*', '@grpc/*', '@willsoto/*'],
+  },
+  {
+    sourceTag: 'scope:backup',
+    onlyDependOnLibsWithTags: ['scope:backup', 'scope:object-store', 'scope:proto'],
+    bannedExternalImports: ['@nestjs/*', '@grpc/*', '@willsoto/*'],
+  },
+  {
+    sourceTag: 'scope:maintenance',
+    onlyDependOnLibsWithTags: [
+      'scope:backup',
+      'scope:grpc',
+      'scope:object-store',
+      'scope:platform',
+      'scope:proto',
+    ],
+  },
+  {
     sourceTag: 'scope:sim',
     onlyDependOnLibsWithTags: [
       'scope:grpc',

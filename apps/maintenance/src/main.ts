@@ -1,0 +1,2 @@
+/** Program of the maintenance service. */
+export {};

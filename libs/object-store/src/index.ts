@@ -1,0 +1,2 @@
+/** Public face of the object stores. */
+export {};

@@ -1,0 +1,3 @@
+import { projectConfig } from '../../tools/vitest-base.mjs';
+
+export default projectConfig();
