@@ -35,6 +35,7 @@ import {
 } from './kv-methods.js';
 import { OPERATION_TIMEOUT_MS, STREAM_PAGE_BYTES_MAX } from './limits.js';
 import { withinStallLimit } from './reader-stall.js';
+import { PointReads } from './point-reads.js';
 import { SlicedReads } from './sliced-reads.js';
 import {
   checkDeleteRange,
@@ -51,6 +52,7 @@ type Shape<T> = (answer: Answer) => T;
 
 export class KvService {
   private readonly reads: SlicedReads;
+  private readonly points = new PointReads();
 
   constructor(
     private readonly runtime: NodeRuntime,
@@ -196,7 +198,8 @@ export class KvService {
   ): Uint8Array | Promise<Uint8Array> {
     const query = rangeQuery(request);
     if (query.rangeEnd !== undefined) return this.reads.range(table, query, call);
-    return rangeAnswer(table.header.ofRead(), table.machine.range(query));
+    const page = table.machine.keptPage(query);
+    return page ? rangeAnswer(table.header.ofRead(), page) : this.points.read(table, query);
   }
 
   /**

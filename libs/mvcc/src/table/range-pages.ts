@@ -151,7 +151,8 @@ export function readPage(reader: RowReader, query: RangeQuery): RangePage {
   }
 }
 
-function singlePage(row: Version | undefined, query: RangeQuery): RangePage {
+/** The page of a query for a single key, whose newest version is given. */
+export function singlePage(row: Version | undefined, query: RangeQuery): RangePage {
   if (row === undefined) return { kvs: [], more: false, count: 0 };
   if (query.countOnly === true) return { kvs: [], more: false, count: 1 };
   const given = query.keysOnly === true ? Version.ofKey(row.key) : row;

@@ -95,6 +95,22 @@ export class LatestReader implements RowReader {
     return row;
   }
 
+  /** What is kept in memory of a key; undefined where the engine has to be asked. */
+  kept(key: Uint8Array): Version | typeof ABSENT | undefined {
+    return this.versions?.get(key);
+  }
+
+  /** The newest versions of keys that are not kept in memory, with one call of the engine for all. */
+  getMany(keys: readonly Uint8Array[]): (Version | undefined)[] {
+    const found = this.engine.getMany(keys.map((key) => this.keyspace.liveKey(key)));
+    return keys.map((key, at) => {
+      const encoded = found[at];
+      const row = encoded === undefined ? undefined : decodeVersion(encoded);
+      this.versions?.set(key, row);
+      return row;
+    });
+  }
+
   open({ range, keysOnly, rowsHint }: CursorOptions): RowCursor {
     if (isEmptyRange(range)) return EMPTY_CURSOR;
     const content = keysOnly ? 'keys' : 'values';

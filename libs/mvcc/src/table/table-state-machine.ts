@@ -10,7 +10,7 @@
  */
 import { type mvccV1 } from '@flotilla/proto';
 import { type RangeCache, type TableRuns } from '../cache/range-cache.js';
-import { type TableVersions, type VersionCache } from '../cache/version-cache.js';
+import { ABSENT, type TableVersions, type VersionCache } from '../cache/version-cache.js';
 import { type Engine } from '../engine/engine.js';
 import { ApplyBatch } from './apply-batch.js';
 import { applyCommand } from './command-apply.js';
@@ -20,7 +20,7 @@ import { allHold, type Condition } from './condition.js';
 import { Keyspace, otherSlot } from './keyspace.js';
 import { decodeMeta, freshMeta, type Meta } from './meta-row.js';
 import { openPackedPages, type PackedQuery } from './packed-pages.js';
-import { openPages, readPage } from './range-pages.js';
+import { openPages, readPage, singlePage } from './range-pages.js';
 import { RevisionReader } from './revision-reader.js';
 import { LatestReader, ROWS_HINT_DEFAULT, type RowReader } from './row-reader.js';
 import { UnsettledReads } from './row-stretches.js';
@@ -112,6 +112,20 @@ export class TableStateMachine {
   /** The first page of a range. */
   range(query: RangeQuery): RangePage {
     return readPage(this.readerAt(query.revision), query);
+  }
+
+  /** The page of a single key, if memory has what it takes; undefined where the engine has to be asked. */
+  keptPage(query: RangeQuery): RangePage | undefined {
+    this.requireOpen();
+    const kept = this.latest.kept(query.key);
+    return kept && singlePage(kept === ABSENT ? undefined : kept, query);
+  }
+
+  /** The pages of single keys, of the newest state, with one call of the engine for all. */
+  pagesOfKeys(queries: readonly RangeQuery[]): RangePage[] {
+    this.requireOpen();
+    const rows = this.latest.getMany(queries.map(({ key }) => key));
+    return queries.map((query, at) => singlePage(rows[at], query));
   }
 
   /** All pages of a range, as it is at the call. */
