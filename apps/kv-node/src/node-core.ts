@@ -6,6 +6,7 @@
  * In: opened storage, a clock, a transport between nodes. Out: a node that can be started, asked and
  * stopped. It opens no file and no socket by itself, so a simulation runs it as it is.
  */
+import { WriteBehindEngine } from '@flotilla/mvcc';
 import { type Logger } from '@flotilla/platform';
 import { type HostObserver } from '@flotilla/raft';
 import { NodeDirectory } from './catalog/node-directory.js';
@@ -51,8 +52,10 @@ export class NodeCore {
   readonly disk: DiskWatch;
   private readonly hub: SnapshotHub;
 
-  constructor(parts: NodeCoreParts) {
-    const { config, storage, clock, logger, onFatal } = parts;
+  constructor(given: NodeCoreParts) {
+    const { config, clock, logger, onFatal } = given;
+    const storage = { ...given.storage, engine: answersFirst(given) };
+    const parts = { ...given, storage };
     const { raft } = config;
     const directory = new NodeDirectory(raft.nodeId, raft.members());
     this.peers = this.makePeers(parts, directory);
@@ -142,4 +145,10 @@ export class NodeCore {
       onStranger,
     });
   }
+}
+
+/** What is stored of a write is written after its answer has left: the log has made it durable. */
+function answersFirst({ storage, clock, onFatal }: NodeCoreParts): WriteBehindEngine {
+  const defer = (task: () => void) => clock.defer(task);
+  return new WriteBehindEngine(storage.engine, { defer, onFailed: onFatal });
 }

@@ -19,6 +19,7 @@ export * from './engine/engine.js';
 export { EngineError, type EngineErrorCode } from './engine/engine-error.js';
 export { type LmdbEngineOptions, openLmdbEngine } from './engine/lmdb/lmdb-engine.js';
 export { openMemoryEngine } from './engine/memory/memory-engine.js';
+export { WriteBehindEngine, type WriteBehindPorts } from './engine/write-behind-engine.js';
 export { openRocksEngine, type RocksEngineOptions } from './engine/rocksdb/rocksdb-engine.js';
 export { isReadOnlyTxn } from './table/command-apply.js';
 export { COMPACT_ROWS_DEFAULT } from './table/compaction.js';

@@ -63,7 +63,6 @@ const REGATTA_DEFAULTS: Readonly<Record<string, unknown>> = {
   'memberlist.members': [],
   'memberlist.cluster-name': 'default',
   'memberlist.node-name': '',
-  'storage.block-cache-size': 16_777_216,
   'storage.table-cache-size': 1024,
   'maintenance.enabled': true,
   'maintenance.token': '**********',
@@ -108,6 +107,7 @@ const FOLLOWER = ['follower', `--replication.leader-address=${LEADER}`];
 
 /** Where we differ from Regatta on purpose, and what is ours alone. */
 const OUR_DEFAULTS: Readonly<Record<string, unknown>> = {
+  'storage.block-cache-size': 268_435_456,
   'storage.version-cache-size': 67_108_864,
   'storage.range-cache-size': 33_554_432,
   'data-dir': './data',

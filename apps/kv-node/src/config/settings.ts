@@ -272,6 +272,9 @@ const MEMBERLIST: readonly Setting[] = [
   },
 ];
 
+/** Regatta's is 16 MiB, in which indexes and filters of a few million pairs push each other out. */
+const BLOCK_CACHE_BYTES_DEFAULT = 256 * 1024 * 1024;
+
 const STORAGE: readonly Setting[] = [
   {
     key: 'storage.engine',
@@ -284,7 +287,7 @@ const STORAGE: readonly Setting[] = [
   {
     key: 'storage.block-cache-size',
     kind: 'uint64',
-    default: 16_777_216,
+    default: BLOCK_CACHE_BYTES_DEFAULT,
     field: 'storage.blockCacheBytes',
     description: 'bytes of uncompressed blocks kept in memory; lmdb leaves it to the system',
   },
