@@ -12,6 +12,7 @@ import { ApiServers } from './api-servers.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
 import { SYSTEM_CLOCK } from './node/node-clock.js';
 import { nodeIdentity } from './node/node-identity.js';
+import { QuietSync } from './node/quiet-sync.js';
 import { closeNodeStorage, openNodeStorage, type NodeStorage } from './node/node-storage.js';
 import { connectLeaderCluster } from './follower/leader-client.js';
 import { type LeaderCluster } from './follower/leader-writes.js';
@@ -41,6 +42,7 @@ export class KvNode {
   readonly lifecycle: Lifecycle;
   private readonly health: HealthRegistry;
   private readonly config: KvNodeConfig;
+  private readonly quietSync = new QuietSync();
   private storage: NodeStorage | undefined;
   private core: NodeCore | undefined;
   private leader: LeaderCluster | undefined;
@@ -113,7 +115,7 @@ export class KvNode {
   }
 
   private async openStorage(): Promise<void> {
-    this.storage = await openNodeStorage(this.config);
+    this.storage = await openNodeStorage(this.config, { syncPlace: this.quietSync });
     const { recovery, bytes, groups } = this.storage.log.stats();
     const fields = { bytes, groups, ...recovery };
     if (recovery.cutBytes > 0) this.logger.warn(fields, 'cut an unfinished write off the raft log');
@@ -135,6 +137,12 @@ export class KvNode {
       onFatal,
       onStranger,
       leader: this.leader,
+    });
+    const { core } = this;
+    this.quietSync.attach({
+      isAlone: () => core.isAlone,
+      calls: () => core.runtime.calls,
+      nowMs: () => SYSTEM_CLOCK.nowMs(),
     });
   }
 

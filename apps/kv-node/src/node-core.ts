@@ -50,6 +50,7 @@ export class NodeCore {
   readonly keeper: LogKeeper;
   readonly history: HistoryKeeper;
   readonly disk: DiskWatch;
+  private readonly directory: NodeDirectory;
   private readonly hub: SnapshotHub;
 
   constructor(given: NodeCoreParts) {
@@ -58,6 +59,7 @@ export class NodeCore {
     const parts = { ...given, storage };
     const { raft } = config;
     const directory = new NodeDirectory(raft.nodeId, raft.members());
+    this.directory = directory;
     this.peers = this.makePeers(parts, directory);
     const { network } = this.peers;
     this.hub = new SnapshotHub(storage.engine, network, logger.child('snapshots'), clock);
@@ -98,6 +100,12 @@ export class NodeCore {
     const machines = () => [catalog.machine, ...Array.from(tables.all(), ({ machine }) => machine)];
     this.history = new HistoryKeeper(machines, onFatal, clock);
     this.disk = this.makeDiskWatch(parts);
+  }
+
+  /** Whether the cluster has no other node. */
+  get isAlone(): boolean {
+    for (const _other of this.directory.others()) return false;
+    return true;
   }
 
   /** Other nodes are heard and spoken to from now on. Returns the address they connect to. */

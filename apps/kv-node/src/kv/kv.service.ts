@@ -106,6 +106,7 @@ export class KvService {
   }
 
   range(bytes: Buffer, call: CallContext, hops: number): Uint8Array | Promise<Uint8Array> {
+    this.runtime.calls++;
     const request = decode(hot.decodeRangeRequest, bytes);
     checkRange(request);
     const table = this.router.serving(request.table);
@@ -126,6 +127,7 @@ export class KvService {
     sink: MessageSink,
     hops: number,
   ): Promise<void> {
+    this.runtime.calls++;
     const request = decode(hot.decodeRangeRequest, bytes);
     checkIterateRange(request);
     const routed = this.routed(ITERATE_RANGE, request, bytes, call, hops);
@@ -149,18 +151,21 @@ export class KvService {
 
   /** `shape` makes of the answer what the caller gives on. */
   put<T>(bytes: Buffer, call: CallContext, hops: number, shape: Shape<T>): Promise<T> {
+    this.runtime.calls++;
     const request = decode(hot.decodePutRequest, bytes);
     checkPut(request);
     return this.write(PUTS, request, bytes, call, hops, shape);
   }
 
   deleteRange<T>(bytes: Buffer, call: CallContext, hops: number, shape: Shape<T>): Promise<T> {
+    this.runtime.calls++;
     const request = decode(hot.decodeDeleteRangeRequest, bytes);
     checkDeleteRange(request);
     return this.write(RANGE_DELETES, request, bytes, call, hops, shape);
   }
 
   txn<T>(bytes: Buffer, call: CallContext, hops: number, shape: Shape<T>): Promise<T> {
+    this.runtime.calls++;
     const request = decode(hot.decodeTxnRequest, bytes);
     checkTxn(request);
     if (!isReadOnly(request)) return this.write(TXNS, request, bytes, call, hops, shape);

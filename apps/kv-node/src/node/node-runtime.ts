@@ -30,6 +30,8 @@ export class NodeRuntime {
   readonly host: Host;
   readonly snapshots: SnapshotHub;
   readonly clock: NodeClock;
+  /** Calls of the KV API that were begun here. */
+  calls = 0;
   private stopTicking: Cancel | undefined;
   private lastTickMs = 0;
   private stallCount = 0;

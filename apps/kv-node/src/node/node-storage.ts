@@ -19,7 +19,7 @@ export interface NodeStorage {
 /** Throws LogStoreError or EngineError; what was opened before is closed again. */
 export async function openNodeStorage(
   config: KvNodeConfig,
-  options: Pick<LogStoreOptions, 'damagedLastFrame'> = {},
+  options: Pick<LogStoreOptions, 'damagedLastFrame' | 'syncPlace'> = {},
 ): Promise<NodeStorage> {
   const { walDir, nodeHostDir } = config.raft;
   // A node that forgets what it voted for is not the one it was.

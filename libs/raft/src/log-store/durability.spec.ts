@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
+import type { SyncPlace } from './files.js';
+import { SYNC_HERE_BYTES_MAX } from './frame-writer.js';
 import { openLogStore } from './index.js';
 import { contentOf, entries, entry } from './testing/fixtures.js';
 import { type FileOperation, SimulatedFiles } from './testing/simulated-files.js';
@@ -37,6 +39,7 @@ async function settle(): Promise<void> {
 }
 
 const LOSE_ALL = (): number => 0;
+const HERE: SyncPlace = { isHere: () => true, ended: () => undefined };
 
 describe('durability', () => {
   it('nothing is acknowledged before its sync is done, and all of it survives after', async () => {
@@ -153,10 +156,52 @@ describe('durability', () => {
   });
 });
 
+describe('a sync on the calling thread', () => {
+  function counted(isHere: () => boolean) {
+    const counts = { asked: 0, ended: 0 };
+    const syncPlace: SyncPlace = {
+      isHere: () => {
+        counts.asked++;
+        return isHere();
+      },
+      ended: () => void counts.ended++,
+    };
+    return { counts, syncPlace };
+  }
+
+  it('is on disk when the write is answered, as any other', async () => {
+    for (let last = 1; last <= 20; last++) {
+      const files = new SimulatedFiles();
+      const { counts, syncPlace } = counted(() => true);
+      const store = await open(files, { syncPlace });
+      for (let index = 1; index <= last; index++) await append(store, index);
+      expect(counts).toEqual({ asked: last, ended: last });
+      expect(store.stats()).toMatchObject({ isWriting: false, pendingBytes: 0 });
+      expect((await open(files.crash(LOSE_ALL))).group(1).lastIndex()).toBe(last);
+    }
+  });
+
+  it('is done only where it is allowed, and never asked for of more than a few writes', async () => {
+    const files = new SimulatedFiles();
+    const { counts, syncPlace } = counted(() => false);
+    const store = await open(files, { syncPlace });
+    await append(store, 1);
+    expect(counts).toEqual({ asked: 1, ended: 0 });
+    const batch = store.batch();
+    batch.appendEntries(1, entries(2, SYNC_HERE_BYTES_MAX / 16, 1));
+    await store.write(batch);
+    expect(counts).toEqual({ asked: 1, ended: 0 });
+  });
+});
+
 describe('a failing disk', () => {
   async function failing(operation: FileOperation, nth: number): Promise<void> {
     const files = new SimulatedFiles();
-    const options = { segmentBytesMax: 600, inlineWriteBytesMax: nth % 2 === 0 ? 0 : 1e6 };
+    const options = {
+      segmentBytesMax: 600,
+      inlineWriteBytesMax: nth % 2 === 0 ? 0 : 1e6,
+      ...(nth % 3 === 0 && { syncPlace: HERE }),
+    };
     const store = await open(files, options);
     const start = files.counts[operation];
     files.onOperation = (kind, count) => {

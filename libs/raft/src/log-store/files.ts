@@ -13,6 +13,8 @@ export interface LogFile {
   write(bytes: Uint8Array, start: number, end: number, position: number): Promise<number>;
   /** Resolves when everything written to this file so far survives a power cut. */
   sync(): Promise<void>;
+  /** The same on the calling thread, which does nothing else meanwhile; throws what `sync` rejects with. */
+  syncHere(): void;
   /** Reads up to `bytes.length` bytes at `position`; returns the count, 0 at the end. */
   readSync(bytes: Uint8Array, position: number): number;
   /** The same off the calling thread; for whole segments when a directory is opened. */
@@ -20,6 +22,17 @@ export interface LogFile {
   sizeBytes(): number;
   /** Idempotent. */
   close(): void;
+}
+
+/**
+ * Decides where a small write that nothing waits behind is waited for: off the calling thread, or on
+ * it, which saves the way there and back and lets everything else of the process wait for the disk.
+ */
+export interface SyncPlace {
+  /** Asked before each such sync. */
+  isHere(): boolean;
+  /** A sync on the calling thread has ended. */
+  ended(): void;
 }
 
 export interface DirectoryLock {

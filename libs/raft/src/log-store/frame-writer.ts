@@ -5,12 +5,16 @@
  * operation failed, after which the writer never touches the files again. A frame is started only
  * after the one before it is on disk; recovery tells a torn tail from damage by that. A small frame
  * is written on the calling thread, because a hop through the thread pool costs more than the copy
- * into the page cache; a large one is written in the pool.
+ * into the page cache; a large one is written in the pool. A very small one that nothing waits behind may
+ * be synced on the calling thread as well, if whoever knows what else it has to do says so.
  */
 import { LogStoreError } from './errors.js';
-import type { LogFile } from './files.js';
+import type { LogFile, SyncPlace } from './files.js';
 import type { Frame } from './log-tail.js';
 import type { Segments } from './segments.js';
+
+/** What one or two small writes make; more of them share a sync in the pool. */
+export const SYNC_HERE_BYTES_MAX = 4 * 1024;
 
 export interface FrameWriterEvents {
   /** The next frame to write, if there is one. */
@@ -29,6 +33,7 @@ export class FrameWriter {
     private readonly segments: Segments,
     private readonly inlineWriteBytesMax: number,
     private readonly events: FrameWriterEvents,
+    private readonly syncPlace: SyncPlace | undefined,
   ) {}
 
   /** The frame that is on its way to the disk. */
@@ -74,7 +79,7 @@ export class FrameWriter {
         this.segments.readyFile(segment) ?? (await this.segments.fileForWriting(segment));
       if (frame.end - frame.start <= this.inlineWriteBytesMax) writeInline(file, frame);
       else await writeInPool(file, frame);
-      await file.sync();
+      if (!this.syncedHere(file, frame)) await file.sync();
       const end = frame.offset + (frame.end - frame.start);
       this.segments.noteWritten(segment, end);
       this.segments.prepareAhead(segment, end);
@@ -86,6 +91,15 @@ export class FrameWriter {
         cause,
       });
     }
+  }
+
+  private syncedHere(file: LogFile, { start, end }: Frame): boolean {
+    const { syncPlace } = this;
+    if (syncPlace === undefined || end - start > SYNC_HERE_BYTES_MAX) return false;
+    if (!syncPlace.isHere()) return false;
+    file.syncHere();
+    syncPlace.ended();
+    return true;
   }
 }
 

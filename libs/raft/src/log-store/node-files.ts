@@ -10,6 +10,7 @@ import {
   constants,
   existsSync,
   fdatasync,
+  fdatasyncSync,
   fstatSync,
   fsync,
   mkdirSync,
@@ -54,6 +55,10 @@ class NodeLogFile implements LogFile {
         else fulfil();
       });
     });
+  }
+
+  syncHere(): void {
+    fdatasyncSync(this.descriptor);
   }
 
   readSync(bytes: Uint8Array, position: number): number {

@@ -20,7 +20,7 @@ const MIB = 1024 * 1024;
 /** The cache grows and shrinks in blocks of this size. */
 const CACHE_BLOCK_BYTES = MIB;
 
-type Settings = Required<LogStoreOptions>;
+type Settings = Required<Omit<LogStoreOptions, 'syncPlace'>> & Pick<LogStoreOptions, 'syncPlace'>;
 
 const DEFAULTS: Omit<Settings, 'files'> = {
   segmentBytesMax: 64 * MIB,
@@ -83,6 +83,7 @@ async function openParts(
     syncDirectory: () => files.syncDirectory(directory),
     firstSegmentToWrite: start.position.segment,
     inlineWriteBytesMax: settings.inlineWriteBytesMax,
+    syncPlace: settings.syncPlace,
     pendingBytesMax: settings.pendingBytesMax,
     heldBytesMax: settings.heldBytesMax,
   });

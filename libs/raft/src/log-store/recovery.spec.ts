@@ -26,6 +26,7 @@ class UnreadableFiles extends NodeLogFiles {
       writeSync: (...values) => file.writeSync(...values),
       write: (...values) => file.write(...values),
       sync: () => file.sync(),
+      syncHere: () => file.syncHere(),
       readSync: (...values) => {
         refuse();
         return file.readSync(...values);

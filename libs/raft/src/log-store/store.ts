@@ -9,7 +9,7 @@
  */
 import { type LogOperation, OperationBatch } from './batch.js';
 import { LogStoreError } from './errors.js';
-import type { DirectoryLock } from './files.js';
+import type { DirectoryLock, SyncPlace } from './files.js';
 import { FrameWriter } from './frame-writer.js';
 import type { GroupDirectory } from './group-directory.js';
 import type { Frame, FrameWaiter, LogTail } from './log-tail.js';
@@ -35,6 +35,7 @@ export interface SegmentedLogStoreParts {
   readonly syncDirectory: () => Promise<void>;
   readonly firstSegmentToWrite: number;
   readonly inlineWriteBytesMax: number;
+  readonly syncPlace: SyncPlace | undefined;
   readonly pendingBytesMax: number;
   readonly heldBytesMax: number;
 }
@@ -53,11 +54,13 @@ export class SegmentedLogStore implements LogStore {
 
   constructor(private readonly parts: SegmentedLogStoreParts) {
     this.durableSegment = parts.firstSegmentToWrite;
-    this.writer = new FrameWriter(parts.segments, parts.inlineWriteBytesMax, {
+    const events = {
       next: () => parts.tail.takeFrame(),
-      onDurable: (frame) => this.onDurable(frame),
-      onFailed: (frame, error) => this.onFailed(frame, error),
-    });
+      onDurable: (frame: Frame) => this.onDurable(frame),
+      onFailed: (frame: Frame, error: LogStoreError) => this.onFailed(frame, error),
+    };
+    const { segments, inlineWriteBytesMax, syncPlace } = parts;
+    this.writer = new FrameWriter(segments, inlineWriteBytesMax, events, syncPlace);
   }
 
   batch(): LogBatch {

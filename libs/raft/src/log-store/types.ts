@@ -17,7 +17,7 @@ import type {
   SnapshotMetadata,
   Term,
 } from '../core/types.js';
-import type { LogFiles } from './files.js';
+import type { LogFiles, SyncPlace } from './files.js';
 
 /** Identity of a Raft group on a node; any safe integer from 0, never reused for another table. */
 export type GroupId = number;
@@ -144,6 +144,8 @@ export interface LogStoreOptions {
   readonly heldBytesMax?: number;
   /** Frames up to this size are written on the calling thread, larger ones in the pool. */
   readonly inlineWriteBytesMax?: number;
+  /** Where small syncs are waited for; without it never on the calling thread. */
+  readonly syncPlace?: SyncPlace | undefined;
   /** Segment files that are kept open for reading. 64. */
   readonly readHandlesMax?: number;
   /**

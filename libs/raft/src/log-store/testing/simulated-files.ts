@@ -222,6 +222,15 @@ export class SimulatedFiles implements LogFiles {
         this.refuseIfDown();
         inode.sync();
       },
+      syncHere: () => {
+        try {
+          this.begin('sync');
+        } catch (error) {
+          inode.dirty.clear();
+          throw error;
+        }
+        inode.sync();
+      },
       readSync: read,
       read: async (bytes, position) => read(bytes, position),
       sizeBytes: () => inode.content.length,
