@@ -1,2 +1,12 @@
-/** Public face of the object stores. */
-export {};
+/** Public face of the object stores: the port, its adapters, and how one is opened from a URL. */
+export { FileSystemStore, type FileSystemStoreOptions } from './file-system/file-system-store.js';
+export * from './port/bounds.js';
+export { hasCode, ObjectStoreError, type ObjectStoreErrorCode } from './port/errors.js';
+export { checkKey, checkPrefix, compareKeys } from './port/keys.js';
+export type * from './port/object-store.js';
+export {
+  listAll,
+  listAllUploads,
+  readObject,
+  type ReadObjectOptions,
+} from './transfer/read-object.js';
