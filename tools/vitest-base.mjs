@@ -2,7 +2,8 @@
 // kept as JSON for the summary that `npm test` prints at the end.
 import { defineConfig } from 'vitest/config';
 
-const CONDITIONS = ['@flotilla/source', 'node', 'import', 'module', 'default'];
+// Those of Node and our own: what bundlers take under 'module' Node cannot always load.
+const CONDITIONS = ['@flotilla/source', 'node', 'import', 'default'];
 
 /** @param {import('vitest/config').ViteUserConfig['test']} [overrides] */
 export function projectConfig(overrides = {}) {

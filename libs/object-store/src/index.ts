@@ -4,6 +4,8 @@ export * from './port/bounds.js';
 export { hasCode, ObjectStoreError, type ObjectStoreErrorCode } from './port/errors.js';
 export { checkKey, checkPrefix, compareKeys } from './port/keys.js';
 export type * from './port/object-store.js';
+export { type S3Credentials, type S3Encryption, type S3Settings } from './s3/s3-settings.js';
+export { S3Store } from './s3/s3-store.js';
 export {
   listAll,
   listAllUploads,

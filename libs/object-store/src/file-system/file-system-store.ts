@@ -14,7 +14,7 @@ import { pathToFileURL } from 'node:url';
 import { PART_BYTES_DEFAULT, UPLOADS_PAGE_MAX } from '../port/bounds.js';
 import { CallScope, inScope } from '../port/call-scope.js';
 import { ObjectStoreError } from '../port/errors.js';
-import { checkKey, checkLimit, checkPrefix } from '../port/keys.js';
+import { checkAfter, checkKey, checkLimit, checkPrefix } from '../port/keys.js';
 import { deleteEach } from '../port/delete-each.js';
 import {
   type CallOptions,
@@ -140,8 +140,7 @@ export class FileSystemStore implements ObjectStore {
   list(prefix: string, options: ListOptions = {}): Promise<ObjectPage> {
     checkPrefix(prefix);
     const limit = checkLimit(options.limit);
-    const after =
-      options.after === undefined ? undefined : Buffer.from(checkPrefix(options.after, 'after'));
+    const after = options.after === undefined ? undefined : Buffer.from(checkAfter(options.after));
     return this.call(`list ${prefix}`, options, (scope) => {
       const { signal } = scope;
       const wanted = { prefix: Buffer.from(prefix), after, limit, signal };

@@ -58,7 +58,10 @@ export class CallScope {
 
   /** Waits, no longer than the scope. What is left behind ends by the signal, or in silence. */
   async within<T>(work: Promise<T>): Promise<T> {
-    this.throwIfOver();
+    if (this.signal.aborted) {
+      work.then(undefined, () => undefined);
+      throw this.signal.reason;
+    }
     const { promise: over, cancel } = untilAborted(this.signal);
     try {
       return await Promise.race([work, over]);

@@ -32,6 +32,22 @@ export function checkPrefix(prefix: string, field = 'prefix'): string {
   return prefix;
 }
 
+/** Where a list goes on: any text, for a store may hold what others named. */
+export function checkAfter(after: string, field = 'after'): string {
+  checkText(after, field);
+  return after;
+}
+
+export function isKey(text: string): boolean {
+  try {
+    checkKey(text);
+    return true;
+  } catch (error) {
+    if (error instanceof ObjectStoreError) return false;
+    throw error;
+  }
+}
+
 export function checkLimit(limit: number | undefined, max = LIST_PAGE_MAX): number {
   if (limit === undefined) return max;
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > max) {

@@ -23,7 +23,7 @@ export type ObjectBody = Uint8Array | AsyncIterable<Uint8Array>;
 export interface ObjectInfo {
   readonly key: string;
   readonly sizeBytes: number;
-  /** By the clock of the store. */
+  /** By the clock of the store; of what was just written it may be that of this process. */
   readonly modifiedAtMs: number;
   /** Differs between two objects that were written under one key; nothing more can be read in it. */
   readonly etag: string;

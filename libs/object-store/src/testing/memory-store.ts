@@ -7,7 +7,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { CallScope, inScope } from '../port/call-scope.js';
 import { deleteEach } from '../port/delete-each.js';
 import { ObjectStoreError } from '../port/errors.js';
-import { checkKey, checkLimit, checkPrefix, compareKeys } from '../port/keys.js';
+import { checkAfter, checkKey, checkLimit, checkPrefix, compareKeys } from '../port/keys.js';
 import {
   type CallOptions,
   type CleanUpOptions,
@@ -112,7 +112,7 @@ export class MemoryStore implements ObjectStore {
     checkPrefix(prefix);
     const limit = checkLimit(options.limit);
     const { after } = options;
-    if (after !== undefined) checkPrefix(after, 'after');
+    if (after !== undefined) checkAfter(after);
     return this.call(`list ${prefix}`, options, async () => {
       const found = [...this.objects.values()]
         .map(({ info }) => info)
