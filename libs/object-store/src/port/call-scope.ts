@@ -4,6 +4,7 @@
  * In: the options of a call. Out: one `AbortSignal` whose reason is the `ObjectStoreError` that the
  * call has to end in. It must be closed, or a signal that outlives the call keeps it in memory.
  */
+import { setMaxListeners } from 'node:events';
 import { CALL_DEADLINE_MS, CALL_DEADLINE_MS_MAX } from './bounds.js';
 import { ObjectStoreError } from './errors.js';
 import { type CallOptions } from './object-store.js';
@@ -23,6 +24,9 @@ export class CallScope {
   ) {
     this.deadlineMs = checkDeadline(options.deadlineMs);
     this.signal = this.controller.signal;
+    // As many wait for them as there are parts and calls under way, which have bounds of their own.
+    setMaxListeners(0, this.signal);
+    if (closing !== undefined) setMaxListeners(0, closing);
     this.watch(options.signal, () => {
       return new ObjectStoreError('STORE_ABORTED', `${what} was given up`, {
         cause: options.signal?.reason,

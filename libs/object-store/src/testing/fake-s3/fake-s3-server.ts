@@ -25,6 +25,8 @@ export interface FakeS3Options {
 /** What happens to a request instead of what should. */
 export type FakeTrouble =
   | { readonly kind: 'refuse'; readonly status: number; readonly code: string }
+  /** Nothing is done, and nothing answered, for ever. */
+  | { readonly kind: 'hang' }
   /** The connection is cut before anything is done. */
   | { readonly kind: 'drop' }
   /** It is carried out, and the connection cut before the answer. */
@@ -73,12 +75,13 @@ export class FakeS3Server {
     const seen = { method, target, headers };
     this.seen.push(seen);
     const trouble = this.trouble(seen);
+    if (trouble?.kind === 'hang') return;
     if (trouble?.kind === 'drop') {
-      request.destroy();
+      request.socket.destroy();
       return;
     }
     const answer = await this.answer(request, seen, trouble);
-    if (trouble?.kind === 'lose-answer') request.destroy();
+    if (trouble?.kind === 'lose-answer') request.socket.destroy();
     else send(response, method, answer, trouble);
   }
 
