@@ -17,6 +17,7 @@ import { isInRange, type Keyspace } from './keyspace.js';
 import { encodeMeta, type Meta } from './meta-row.js';
 import { decodeVersion, owned, Version, VersionEncoder } from './row-codec.js';
 import { type CursorOptions, LatestReader, type RowCursor, type RowReader } from './row-reader.js';
+import { type TableRow } from './table-types.js';
 
 const NO_SCOPE = -1;
 
@@ -189,6 +190,28 @@ export class ApplyBatch implements RowReader {
     this.touch(cell);
     cell.row = undefined;
     return existing;
+  }
+
+  /**
+   * Writes a row as it is: what was there is gone without a trace. No read at a revision may ever reach
+   * back before it.
+   */
+  place(row: TableRow): void {
+    this.endRevision();
+    const { meta } = this;
+    const { key, value, createRevision, modRevision, version, lease } = row;
+    const cell = this.cellOf(key);
+    if (cell.row !== undefined) {
+      meta.keys -= 1;
+      meta.liveBytes -= key.length + cell.row.value.length;
+    }
+    cell.row = new Version(key, value, createRevision, modRevision, version, lease, meta.epoch);
+    meta.keys += 1;
+    meta.liveBytes += key.length + value.length;
+    meta.revision = Math.max(meta.revision, modRevision);
+    if (cell.isChanged) return;
+    cell.isChanged = true;
+    this.changed.push(cell);
   }
 
   /** Takes the net effect of the open revision. */

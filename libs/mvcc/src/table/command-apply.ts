@@ -3,7 +3,7 @@
  *
  * In: a decoded command, the index of its entry, and the batch it goes into. Out: the result its
  * proposer waits for. A command carries its revision as `leader_index` when it comes from a leader
- * cluster, else its revision is the entry's index. One whose leader index does not grow was applied
+ * cluster, else its revision is the entry's index, and above that what the table's offset says. One whose leader index does not grow was applied
  * before and must never be applied again: its Txn might take the other branch now.
  */
 import { mvccV1 } from '@flotilla/proto';
@@ -11,6 +11,7 @@ import { type ApplyBatch } from './apply-batch.js';
 import { type DecodedCommand, type PutCommand, safeNumber } from './command-decoder.js';
 import { allHold, conditionOf } from './condition.js';
 import { passFence } from './fence.js';
+import { applyAdoption, applyFill } from './filling.js';
 import { deleteKeys, putPair, runOperation } from './operations.js';
 import { TableError } from './table-error.js';
 import { type ApplyResult, type TxnResult } from './table-types.js';
@@ -23,15 +24,24 @@ export function applyCommand(
   decoded: DecodedCommand,
   entryIndex: number,
 ): ApplyResult {
-  if (decoded.kind === 'put') return applyPut(batch, decoded, entryIndex);
-  const { fence } = decoded.command;
-  const refused = fence && passFence(batch.meta, fence);
+  const { meta } = batch;
+  const inherited = entryIndex + meta.revisionOffset;
+  // What a filling has left is of no use once the table is written to.
+  if (decoded.kind === 'put') {
+    if (meta.fill !== undefined) meta.fill = undefined;
+    return applyPut(batch, decoded, inherited);
+  }
+  const { fence, fill, adoption } = decoded.command;
+  if (fill !== undefined) return applyFill(batch, fill);
+  if (adoption !== undefined) return applyAdoption(batch, adoption, entryIndex);
+  if (meta.fill !== undefined) meta.fill = undefined;
+  const refused = fence && passFence(meta, fence);
   if (refused !== undefined) return { ...skipped(0), refused };
-  return applyMessage(batch, decoded.command, entryIndex);
+  return applyMessage(batch, decoded.command, inherited);
 }
 
-function applyPut(batch: ApplyBatch, put: PutCommand, entryIndex: number): ApplyResult {
-  const revision = put.leaderIndex ?? entryIndex;
+function applyPut(batch: ApplyBatch, put: PutCommand, inherited: number): ApplyResult {
+  const revision = put.leaderIndex ?? inherited;
   if (!advance(batch, put.leaderIndex)) return skipped(revision);
   batch.begin(revision);
   const response = putPair(batch, put.key, put.value, put.wantsPrevious);

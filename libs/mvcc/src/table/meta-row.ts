@@ -1,12 +1,12 @@
 /**
  * The meta row: where a table stands, and what it holds (docs/formats/table-rows.md).
  *
- * In: numbers. Out: bytes, and back. It is read before any other row, so it is here that a store
+ * In: where it stands. Out: bytes, and back. It is read before any other row, so it is here that a store
  * of an earlier format is refused by name; it must never be taken for a damaged one, or an empty one.
  */
 import { FORMAT } from './row-codec.js';
 import { TableError } from './table-error.js';
-import { type TableState } from './table-types.js';
+import { type FenceState, type FillState, type TableState } from './table-types.js';
 import { damaged, readUint64, writeUint64 } from './varint.js';
 
 /** History lay in two areas, one row for each superseded version and one for each revision. */
@@ -26,6 +26,18 @@ export interface Meta extends TableState {
 const META_BYTES = 1 + 11 * 8;
 /** With epoch and token of a fence behind the rest, which only follower clusters have. */
 const FENCED_META_BYTES = META_BYTES + 2 * 8;
+/** With flags, fence, offset and birth, which only tables have that were filled or adopted. */
+const BORN_META_BYTES = FENCED_META_BYTES + 1 + 2 * 8;
+/** With token and batches of a filling, and behind them its note. */
+const FILL_META_BYTES_MIN = BORN_META_BYTES + 2 * 8;
+
+/** Flags of the longer forms. */
+const HAS_FENCE = 1;
+const HAS_FILL = 2;
+const FILL_IS_OPEN = 4;
+const FLAGS_ALL = HAS_FENCE | HAS_FILL | FILL_IS_OPEN;
+
+const EMPTY = Buffer.alloc(0);
 
 export function freshMeta(): Meta {
   return {
@@ -40,12 +52,17 @@ export function freshMeta(): Meta {
     supersededTotal: 0,
     floorEpoch: 1,
     floorRevision: 0,
+    revisionOffset: 0,
+    bornAtIndex: 0,
   };
 }
 
 export function encodeMeta(meta: Meta): Buffer {
   const { fence } = meta;
-  const target = Buffer.allocUnsafe(fence === undefined ? META_BYTES : FENCED_META_BYTES);
+  const isLong = meta.bornAtIndex > 0 || meta.fill !== undefined;
+  const rest = isLong ? encodeBirth(meta) : EMPTY;
+  const headBytes = fence === undefined && !isLong ? META_BYTES : FENCED_META_BYTES;
+  const target = Buffer.allocUnsafe(headBytes + rest.length);
   target[0] = FORMAT;
   let at = writeUint64(target, 1, meta.appliedIndex);
   at = writeUint64(target, at, meta.leaderIndex);
@@ -58,8 +75,25 @@ export function encodeMeta(meta: Meta): Buffer {
   at = writeUint64(target, at, meta.supersededTotal);
   at = writeUint64(target, at, meta.floorEpoch);
   at = writeUint64(target, at, meta.floorRevision);
-  if (fence !== undefined) writeUint64(target, writeUint64(target, at, fence.epoch), fence.token);
+  if (headBytes === META_BYTES) return target;
+  writeUint64(target, writeUint64(target, at, fence?.epoch ?? 0), fence?.token ?? 0);
+  rest.copy(target, headBytes);
   return target;
+}
+
+/** What stands behind the numbers of the fence in the longer forms. */
+function encodeBirth({ fence, fill, revisionOffset, bornAtIndex }: Meta): Buffer {
+  const bytes = (fill ? FILL_META_BYTES_MIN : BORN_META_BYTES) - FENCED_META_BYTES;
+  const head = Buffer.allocUnsafe(bytes);
+  const flags = (fence ? HAS_FENCE : 0) | (fill ? HAS_FILL : 0) | (fill?.isOpen ? FILL_IS_OPEN : 0);
+  const at = writeUint64(
+    head,
+    writeUint64(head, head.writeUInt8(flags, 0), revisionOffset),
+    bornAtIndex,
+  );
+  if (fill === undefined) return head;
+  writeUint64(head, writeUint64(head, at, fill.token), fill.batches);
+  return Buffer.concat([head, fill.note]);
 }
 
 export function decodeMeta(encoded: Buffer): Meta {
@@ -68,9 +102,10 @@ export function decodeMeta(encoded: Buffer): Meta {
     const what = `a table is stored in format ${format}; this version reads format ${FORMAT} alone`;
     throw new TableError('TABLE_FORMAT_OLD', `${what} and converts nothing`);
   }
-  const isFenced = encoded.length === FENCED_META_BYTES;
-  if (format !== FORMAT || (!isFenced && encoded.length !== META_BYTES)) {
-    throw damaged(`the meta row has format ${format ?? 'none'}, ${encoded.length} bytes`);
+  const { length } = encoded;
+  const isKnown = length === META_BYTES || length === FENCED_META_BYTES || isLongMeta(encoded);
+  if (format !== FORMAT || !isKnown) {
+    throw damaged(`the meta row has format ${format ?? 'none'}, ${length} bytes`);
   }
   const at = (field: number): number => readUint64(encoded, 1 + field * 8);
   return {
@@ -85,6 +120,36 @@ export function decodeMeta(encoded: Buffer): Meta {
     supersededTotal: at(8),
     floorEpoch: at(9),
     floorRevision: at(10),
-    ...(isFenced && { fence: { epoch: at(11), token: at(12) } }),
+    revisionOffset: 0,
+    bornAtIndex: 0,
+    ...(length === FENCED_META_BYTES && { fence: { epoch: at(11), token: at(12) } }),
+    ...(length > FENCED_META_BYTES && decodeBirth(encoded, { epoch: at(11), token: at(12) })),
+  };
+}
+
+function isLongMeta(encoded: Buffer): boolean {
+  const flags = encoded[FENCED_META_BYTES] ?? 0;
+  if (flags > FLAGS_ALL) return false;
+  const hasFill = (flags & HAS_FILL) !== 0;
+  return hasFill ? encoded.length >= FILL_META_BYTES_MIN : encoded.length === BORN_META_BYTES;
+}
+
+function decodeBirth(encoded: Buffer, fence: FenceState): Partial<Meta> {
+  const flags = encoded[FENCED_META_BYTES] ?? 0;
+  const at = (field: number): number => readUint64(encoded, FENCED_META_BYTES + 1 + field * 8);
+  const fill: FillState | undefined =
+    (flags & HAS_FILL) === 0
+      ? undefined
+      : {
+          token: at(2),
+          batches: at(3),
+          isOpen: (flags & FILL_IS_OPEN) !== 0,
+          note: Buffer.from(encoded.subarray(FILL_META_BYTES_MIN)),
+        };
+  return {
+    revisionOffset: at(0),
+    bornAtIndex: at(1),
+    ...((flags & HAS_FENCE) !== 0 && { fence }),
+    ...(fill && { fill }),
   };
 }

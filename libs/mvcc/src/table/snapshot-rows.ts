@@ -153,6 +153,7 @@ function checkMeta(meta: Meta): void {
     epoch > 0 &&
     epoch < EPOCH_MAX &&
     floorEpoch <= epoch &&
+    meta.bornAtIndex <= appliedIndex &&
     meta.historyRows <= meta.supersededTotal;
   if (!isPossible) throw damagedChunk('the meta row speaks of no table');
 }

@@ -26,6 +26,26 @@ export interface ApplyResult {
   skipped: boolean;
   /** It changed nothing because its fence is not, or no longer, that of the table. */
   refused?: FenceRefusal;
+  /** The same of a batch of rows, or of the end of a filling. */
+  fillRefused?: FillRefusal;
+}
+
+/**
+ * Why rows were not written as they are, or a filling was not ended: a younger token has written; batches
+ * before are missing; the table is not one that is filled, or no more; the rows have higher revisions.
+ */
+export type FillRefusal = 'token' | 'order' | 'closed' | 'revision';
+
+/** How far a table is that is filled out of sight. */
+export interface FillState {
+  /** Highest token seen; those below it are refused. */
+  readonly token: number;
+  /** Batches that were written. */
+  readonly batches: number;
+  /** False once the filling has ended: it takes a younger token to go on. */
+  readonly isOpen: boolean;
+  /** As the last batch left it. */
+  readonly note: Buffer;
 }
 
 /** Which part of a command's fence was wrong. */
@@ -150,6 +170,12 @@ export interface TableState {
   epoch: number;
   /** In a follower cluster, once a fenced command was applied. */
   fence?: FenceState | undefined;
+  /** Revision of a command that carries none, less the index of its entry. */
+  revisionOffset: number;
+  /** Entry that made the table what it was filled as, or adopted: no command up to it is history. 0: none. */
+  bornAtIndex: number;
+  /** While it is filled, and until the first command after that. */
+  fill?: FillState | undefined;
 }
 
 export interface TableStats extends TableState {

@@ -81,6 +81,42 @@ export const txn = (parts: Partial<mvccV1.Txn>, extras: Extras = {}): mvccV1.Com
   ...extras,
 });
 
+/** Rows as they are, as one batch of a filling; batch 0 only takes the table over. */
+export const fill = (
+  token: number,
+  batch: number,
+  rows: readonly TableRow[] = [],
+  note = '',
+): mvccV1.Command =>
+  sequence([], {
+    fill: {
+      token: BigInt(token),
+      batch: BigInt(batch),
+      rows: rows.map(({ key, value, createRevision, modRevision, version }) => ({
+        key,
+        value,
+        createRevision: BigInt(createRevision),
+        modRevision: BigInt(modRevision),
+        version: BigInt(version),
+      })),
+      note: bytes(note),
+    },
+  });
+
+/** The end of a filling, or with no token the adoption of a table that serves. */
+export const adopt = (
+  token: number | undefined,
+  revision: number,
+  sourceEpoch?: number,
+): mvccV1.Command =>
+  sequence([], {
+    adoption: {
+      token: token === undefined ? undefined : BigInt(token),
+      revision: BigInt(revision),
+      sourceEpoch: sourceEpoch === undefined ? undefined : BigInt(sourceEpoch),
+    },
+  });
+
 export const opPut = (key: string, value: string, prevKv = false): mvccV1.RequestOp => ({
   request: { $case: 'requestPut', value: { key: bytes(key), value: bytes(value), prevKv } },
 });

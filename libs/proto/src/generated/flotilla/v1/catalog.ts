@@ -30,7 +30,15 @@ export interface TableRow {
   /** Node that should lead the group while it can; one of `replicas`. */
   preferredLeader: bigint;
   /** Of a table in a follower cluster: what it is a copy of. Absent: a table of the cluster's own. */
-  source?: TableSource | undefined;
+  source?:
+    | TableSource
+    | undefined;
+  /** It is filled out of sight, to take the name over; absent: it is what the name means. */
+  shadow?:
+    | ShadowState
+    | undefined;
+  /** Entry of the table's log up to which it was filled: a replica that has not applied it holds a part. */
+  completeAt: bigint;
 }
 
 export const TableRow_State = {
@@ -46,6 +54,17 @@ export namespace TableRow_State {
   export type ACTIVE = typeof TableRow_State.ACTIVE;
   export type DELETING = typeof TableRow_State.DELETING;
   export type UNRECOGNIZED = typeof TableRow_State.UNRECOGNIZED;
+}
+
+/** Of a table that is filled out of sight. */
+export interface ShadowState {
+  purpose: string;
+  /** Grows with each Begin. */
+  token: bigint;
+  /** Wall clock of the last Begin, milliseconds since the epoch. */
+  begunAtMs: bigint;
+  /** Wall clock at which it was known to be filled, milliseconds since the epoch; not noted with each batch. */
+  filledAtMs: bigint;
 }
 
 /** A table of a leader cluster. */
@@ -115,6 +134,8 @@ function createBaseTableRow(): TableRow {
     movingFrom: [],
     preferredLeader: 0n,
     source: undefined,
+    shadow: undefined,
+    completeAt: 0n,
   };
 }
 
@@ -176,6 +197,15 @@ export const TableRow: MessageFns<TableRow> = {
     }
     if (message.source !== undefined) {
       TableSource.encode(message.source, writer.uint32(74).fork()).join();
+    }
+    if (message.shadow !== undefined) {
+      ShadowState.encode(message.shadow, writer.uint32(82).fork()).join();
+    }
+    if (message.completeAt !== 0n) {
+      if (BigInt.asUintN(64, message.completeAt) !== message.completeAt) {
+        throw new globalThis.Error("value provided for field message.completeAt of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.completeAt);
     }
     return writer;
   },
@@ -295,6 +325,22 @@ export const TableRow: MessageFns<TableRow> = {
             message.source = TableSource.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.shadow = ShadowState.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.completeAt = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -325,6 +371,114 @@ export const TableRow: MessageFns<TableRow> = {
     message.source = (object.source !== undefined && object.source !== null)
       ? TableSource.fromPartial(object.source)
       : undefined;
+    message.shadow = (object.shadow !== undefined && object.shadow !== null)
+      ? ShadowState.fromPartial(object.shadow)
+      : undefined;
+    message.completeAt = (object.completeAt !== undefined && object.completeAt !== null)
+      ? BigInt(object.completeAt)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseShadowState(): ShadowState {
+  return { purpose: "", token: 0n, begunAtMs: 0n, filledAtMs: 0n };
+}
+
+export const ShadowState: MessageFns<ShadowState> = {
+  encode(message: ShadowState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.purpose !== "") {
+      writer.uint32(10).string(message.purpose);
+    }
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.token);
+    }
+    if (message.begunAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.begunAtMs) !== message.begunAtMs) {
+        throw new globalThis.Error("value provided for field message.begunAtMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.begunAtMs);
+    }
+    if (message.filledAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.filledAtMs) !== message.filledAtMs) {
+        throw new globalThis.Error("value provided for field message.filledAtMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.filledAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShadowState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShadowState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.purpose = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.begunAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.filledAtMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ShadowState>): ShadowState {
+    return ShadowState.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShadowState>): ShadowState {
+    const message = createBaseShadowState();
+    message.purpose = object.purpose ?? "";
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+    message.begunAtMs = (object.begunAtMs !== undefined && object.begunAtMs !== null) ? BigInt(object.begunAtMs) : 0n;
+    message.filledAtMs = (object.filledAtMs !== undefined && object.filledAtMs !== null)
+      ? BigInt(object.filledAtMs)
+      : 0n;
     return message;
   },
 };

@@ -43,7 +43,18 @@ export interface Command {
   /** The result carries the number of deleted keys. */
   count: boolean;
   /** In the log of a follower cluster's table: who wrote it. Never sent to other clusters. */
-  fence?: Fence | undefined;
+  fence?:
+    | Fence
+    | undefined;
+  /**
+   * In the log of a table that is filled out of sight, in a SEQUENCE without members. Never sent to other
+   * clusters, as is the next one.
+   */
+  fill?:
+    | Fill
+    | undefined;
+  /** In a SEQUENCE without members: what is written from here on has other revisions. */
+  adoption?: Adoption | undefined;
 }
 
 /** Kinds of commands. A peer that is not known to be Flotilla is sent 0 to 6 only. */
@@ -74,6 +85,41 @@ export namespace Command_CommandType {
   export type SEQUENCE = typeof Command_CommandType.SEQUENCE;
   export type GC = typeof Command_CommandType.GC;
   export type UNRECOGNIZED = typeof Command_CommandType.UNRECOGNIZED;
+}
+
+/** Rows that are written as they are, without history. */
+export interface Fill {
+  /** Of whoever fills the table; one below the highest seen is refused. */
+  token: bigint;
+  /** Number of the batch, from 1; 0 writes nothing and takes the table over under the token. */
+  batch: bigint;
+  rows: FilledRow[];
+  /** Kept until the next batch, to go on from after a break. */
+  note: Buffer;
+}
+
+/** The same fields as flotilla.replication.v1.Row. */
+export interface FilledRow {
+  key: Buffer;
+  value: Buffer;
+  createRevision: bigint;
+  modRevision: bigint;
+  version: bigint;
+}
+
+/** What came before is one state without history; the log tells commands from the next entry on. */
+export interface Adoption {
+  /** Of whoever has filled the table; absent where a table that serves is adopted. */
+  token?:
+    | bigint
+    | undefined;
+  /**
+   * Of a copy: the index of the leader cluster's log that the rows reflect. Otherwise a floor: revisions go on
+   * above it.
+   */
+  revision: bigint;
+  /** Of a copy: epoch of its source. Absent: a table of the cluster's own. */
+  sourceEpoch?: bigint | undefined;
 }
 
 /** What a command must be of to be applied in a follower cluster. */
@@ -201,6 +247,8 @@ function createBaseCommand(): Command {
     sequence: [],
     count: false,
     fence: undefined,
+    fill: undefined,
+    adoption: undefined,
   };
 }
 
@@ -241,6 +289,12 @@ export const Command: MessageFns<Command> = {
     }
     if (message.fence !== undefined) {
       Fence.encode(message.fence, writer.uint32(802).fork()).join();
+    }
+    if (message.fill !== undefined) {
+      Fill.encode(message.fill, writer.uint32(810).fork()).join();
+    }
+    if (message.adoption !== undefined) {
+      Adoption.encode(message.adoption, writer.uint32(818).fork()).join();
     }
     return writer;
   },
@@ -346,6 +400,22 @@ export const Command: MessageFns<Command> = {
             message.fence = Fence.decode(reader, reader.uint32());
             continue;
           }
+          case 101: {
+            if (tag !== 810) {
+              break;
+            }
+
+            message.fill = Fill.decode(reader, reader.uint32());
+            continue;
+          }
+          case 102: {
+            if (tag !== 818) {
+              break;
+            }
+
+            message.adoption = Adoption.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -376,6 +446,313 @@ export const Command: MessageFns<Command> = {
     message.sequence = object.sequence?.map((e) => Command.fromPartial(e)) || [];
     message.count = object.count ?? false;
     message.fence = (object.fence !== undefined && object.fence !== null) ? Fence.fromPartial(object.fence) : undefined;
+    message.fill = (object.fill !== undefined && object.fill !== null) ? Fill.fromPartial(object.fill) : undefined;
+    message.adoption = (object.adoption !== undefined && object.adoption !== null)
+      ? Adoption.fromPartial(object.adoption)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFill(): Fill {
+  return { token: 0n, batch: 0n, rows: [], note: Buffer.alloc(0) };
+}
+
+export const Fill: MessageFns<Fill> = {
+  encode(message: Fill, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.token);
+    }
+    if (message.batch !== 0n) {
+      if (BigInt.asUintN(64, message.batch) !== message.batch) {
+        throw new globalThis.Error("value provided for field message.batch of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.batch);
+    }
+    for (const v of message.rows) {
+      FilledRow.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.note.length !== 0) {
+      writer.uint32(34).bytes(message.note);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Fill {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFill();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.batch = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rows.push(FilledRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.note = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Fill>): Fill {
+    return Fill.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Fill>): Fill {
+    const message = createBaseFill();
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+    message.batch = (object.batch !== undefined && object.batch !== null) ? BigInt(object.batch) : 0n;
+    message.rows = object.rows?.map((e) => FilledRow.fromPartial(e)) || [];
+    message.note = object.note ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseFilledRow(): FilledRow {
+  return { key: Buffer.alloc(0), value: Buffer.alloc(0), createRevision: 0n, modRevision: 0n, version: 0n };
+}
+
+export const FilledRow: MessageFns<FilledRow> = {
+  encode(message: FilledRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    if (message.createRevision !== 0n) {
+      if (BigInt.asUintN(64, message.createRevision) !== message.createRevision) {
+        throw new globalThis.Error("value provided for field message.createRevision of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.createRevision);
+    }
+    if (message.modRevision !== 0n) {
+      if (BigInt.asUintN(64, message.modRevision) !== message.modRevision) {
+        throw new globalThis.Error("value provided for field message.modRevision of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.modRevision);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FilledRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFilledRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.createRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.modRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FilledRow>): FilledRow {
+    return FilledRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FilledRow>): FilledRow {
+    const message = createBaseFilledRow();
+    message.key = object.key ?? Buffer.alloc(0);
+    message.value = object.value ?? Buffer.alloc(0);
+    message.createRevision = (object.createRevision !== undefined && object.createRevision !== null)
+      ? BigInt(object.createRevision)
+      : 0n;
+    message.modRevision = (object.modRevision !== undefined && object.modRevision !== null)
+      ? BigInt(object.modRevision)
+      : 0n;
+    message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+    return message;
+  },
+};
+
+function createBaseAdoption(): Adoption {
+  return { token: undefined, revision: 0n, sourceEpoch: undefined };
+}
+
+export const Adoption: MessageFns<Adoption> = {
+  encode(message: Adoption, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== undefined) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.token);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.revision);
+    }
+    if (message.sourceEpoch !== undefined) {
+      if (BigInt.asUintN(64, message.sourceEpoch) !== message.sourceEpoch) {
+        throw new globalThis.Error("value provided for field message.sourceEpoch of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.sourceEpoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Adoption {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdoption();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sourceEpoch = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Adoption>): Adoption {
+    return Adoption.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Adoption>): Adoption {
+    const message = createBaseAdoption();
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : undefined;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.sourceEpoch = (object.sourceEpoch !== undefined && object.sourceEpoch !== null)
+      ? BigInt(object.sourceEpoch)
+      : undefined;
     return message;
   },
 };
