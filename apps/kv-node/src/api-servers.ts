@@ -34,6 +34,7 @@ import { type KvNodeConfig } from './config/kv-node-config.js';
 import { FEED_SERVICE } from './feed/feed.service.js';
 import { CONTROLLER_METHODS } from './grpc-methods.js';
 import { exposeNodeMetrics, type MetricSources } from './node/node-metrics.js';
+import { SHADOW_TABLES_SERVICE } from './shadow/shadow-api.js';
 import { TABLES_SERVICE } from './tables/tables.controller.js';
 
 /** Connections are asked to come again after this long, so that clients find new nodes. */
@@ -66,6 +67,8 @@ export class ApiServers {
     this.server.authorize(TABLES_SERVICE, bearerAuth(tables.token));
     this.server.authorize(CLUSTER_CHANGES_SERVICE, bearerAuth(tables.token));
     parts.cluster.register(this.server);
+    this.server.authorize(SHADOW_TABLES_SERVICE, bearerAuth(tables.token));
+    parts.cluster.shadowApi.register(this.server);
     if (!replication.enabled) return;
     // What it tells beyond the KV API is which tables there are: that is what the token guards.
     this.server.authorize(FEED_SERVICE, bearerAuth(tables.token));

@@ -4,6 +4,7 @@
  *   sys/table-seq      last used table id, decimal
  *   sys/cluster-id     made up once, when the cluster was founded
  *   table/<name>       TableRow of a table that is served
+ *   shadow/<name>      TableRow of a table that is filled to take the name over
  *   deleting/<id>      TableRow of a deleted table whose data may still be on disk
  *   lease/<table id>   LeaseRow: who may write what a leader cluster sends into this copy
  *   node/<id>          NodeRow; stays when the node is removed
@@ -32,6 +33,7 @@ export const SEQUENCE_KEY = Buffer.from('sys/table-seq');
 export const CLUSTER_ID_KEY = Buffer.from('sys/cluster-id');
 export const NODE_PREFIX = Buffer.from('node/');
 export const TABLE_PREFIX = Buffer.from('table/');
+export const SHADOW_PREFIX = Buffer.from('shadow/');
 export const DELETING_PREFIX = Buffer.from('deleting/');
 export const LEASE_PREFIX = Buffer.from('lease/');
 
@@ -41,6 +43,17 @@ const NO_BYTES = Buffer.alloc(0);
 
 export function tableKey(name: string): Buffer {
   return Buffer.concat([TABLE_PREFIX, Buffer.from(name)]);
+}
+
+/** Where the row of a table lies that is served, or that is filled out of sight. */
+export function rowKey({
+  name,
+  shadow,
+}: {
+  readonly name: string;
+  readonly shadow?: unknown;
+}): Buffer {
+  return shadow === undefined ? tableKey(name) : Buffer.concat([SHADOW_PREFIX, Buffer.from(name)]);
 }
 
 export function deletingKey(id: bigint): Buffer {
@@ -101,6 +114,7 @@ export function newRow(
     founders: replicas.map(BigInt),
     movingFrom: [],
     preferredLeader: BigInt(preferredLeader),
+    completeAt: 0n,
     ...(source && {
       source: { tableId: BigInt(source.tableId), epoch: BigInt(source.epoch) },
     }),
@@ -117,7 +131,7 @@ export function createCommand(
 ): { readonly command: Buffer; readonly createdBy: boolean } {
   const puts = [
     put(SEQUENCE_KEY, Buffer.from(row.id.toString())),
-    put(tableKey(row.name), encodeRow(row)),
+    put(rowKey(row), encodeRow(row)),
   ];
   const condition = compare(SEQUENCE_KEY, sequence && Buffer.from(sequence));
   return sequence
@@ -140,15 +154,49 @@ export function replaceCommand(
 export function deleteCommand(stored: Buffer): Buffer {
   const row = decodeRow(stored);
   const deleting = { ...row, state: flotillaV1.TableRow_State.DELETING };
-  return txn(
-    compare(tableKey(row.name), stored),
-    [
-      remove(tableKey(row.name)),
-      put(deletingKey(row.id), encodeRow(deleting)),
-      ...(row.source ? [remove(leaseKey(Number(row.id)))] : []),
-    ],
-    [],
-  );
+  return txn(compare(rowKey(row), stored), [remove(rowKey(row)), ...deletionOf(deleting)], []);
+}
+
+function deletionOf(deleting: TableRow): mvccV1.RequestOp[] {
+  const note = put(deletingKey(deleting.id), encodeRow(deleting));
+  return deleting.source ? [note, remove(leaseKey(Number(deleting.id)))] : [note];
+}
+
+/** What a completion is made from, as it stands in the catalog. */
+export interface Completion {
+  /** Row of the table that was filled. */
+  readonly shadow: Buffer;
+  /** Row of the table that the name means; undefined if there is none. */
+  readonly replaced: Buffer | undefined;
+  readonly sequence: Buffer;
+  /** Entry of the log of the table that was filled, up to which it was. */
+  readonly completeAt: number;
+}
+
+/**
+ * The filled table is what the name means, and what was there is deleted. No table can come under a name
+ * without the sequence being changed, so that it still is the same says that there is none.
+ *
+ * The epoch of a name grows by one with each completion. The sequence never is below any epoch, and ids
+ * of new tables, which are their epochs, lie above it: what is made under the name later on has a higher one.
+ */
+export function completeCommand({ shadow, replaced, sequence, completeAt }: Completion): {
+  readonly command: Buffer;
+  readonly row: TableRow;
+} {
+  const filled = decodeRow(shadow);
+  const before = replaced && decodeRow(replaced);
+  const lastId = BigInt(sequence.toString());
+  const epoch = before ? before.epoch + 1n : lastId + 1n;
+  const row = { ...filled, epoch, completeAt: BigInt(completeAt), shadow: undefined };
+  const conditions = [compare(rowKey(filled), shadow), compare(SEQUENCE_KEY, sequence)];
+  const changes = [remove(rowKey(filled)), put(tableKey(row.name), encodeRow(row))];
+  if (epoch > lastId) changes.push(put(SEQUENCE_KEY, Buffer.from(epoch.toString())));
+  if (before && replaced) {
+    conditions.push(compare(tableKey(row.name), replaced));
+    changes.push(...deletionOf({ ...before, state: flotillaV1.TableRow_State.DELETING }));
+  }
+  return { command: txn(conditions, changes, []), row };
 }
 
 /** Removes the note of a deleted table. */
@@ -186,11 +234,11 @@ function compare(key: Buffer, value: Buffer | undefined): mvccV1.Compare {
 }
 
 function txn(
-  condition: mvccV1.Compare,
+  conditions: mvccV1.Compare | mvccV1.Compare[],
   success: mvccV1.RequestOp[],
   failure: mvccV1.RequestOp[],
 ): Buffer {
-  const value = { compare: [condition], success, failure };
+  const value = { compare: [conditions].flat(), success, failure };
   return command({ type: mvccV1.Command_CommandType.TXN, txn: value });
 }
 

@@ -11,6 +11,7 @@ import {
   LEASE_PREFIX,
   NODE_PREFIX,
   SEQUENCE_KEY,
+  SHADOW_PREFIX,
   TABLE_PREFIX,
   decodeRow,
   type TableSource,
@@ -28,8 +29,21 @@ export interface TableInfo {
   readonly preferredLeader: number;
   /** What it is a copy of; absent if it is a table of this cluster's own. */
   readonly source?: TableSource;
+  /** Entry of its log up to which it was filled before it took its name over; 0 if it never was. */
+  readonly completeAt: number;
+  /** It is filled out of sight, to take its name over. */
+  readonly shadow?: ShadowInfo;
   /** The row as it lies in the catalog, for conditional changes. */
   readonly stored: Buffer;
+}
+
+export interface ShadowInfo {
+  readonly purpose: string;
+  /** Of the last Begin; older ones write nothing more. */
+  readonly token: number;
+  readonly begunAtMs: number;
+  /** When it was known to be filled; not noted with each batch. */
+  readonly filledAtMs: number;
 }
 
 export type NodeState = 'joining' | 'active' | 'drained' | 'leaving' | 'removed';
@@ -63,19 +77,27 @@ export interface LeaseInfo {
   readonly stored: Buffer;
 }
 
+/** What became of the row of a table, whether it is served or filled out of sight. */
+export interface TableChange {
+  readonly kind: 'table';
+  readonly before: TableInfo | undefined;
+  readonly now: TableInfo | undefined;
+  /** The table that was before has another key now. */
+  readonly goesOn?: true;
+}
+
 /** What became of one key. */
 export type CatalogChange =
-  | {
-      readonly kind: 'table';
-      readonly before: TableInfo | undefined;
-      readonly now: TableInfo | undefined;
-    }
+  | TableChange
   | { readonly kind: 'deleting'; readonly id: number; readonly isListed: boolean }
   | { readonly kind: 'node'; readonly id: number }
   | { readonly kind: 'system' };
 
 export class CatalogState {
   readonly tables = new Map<string, TableInfo>();
+  /** Tables that are filled out of sight, by the names that they are to take over. */
+  readonly shadows = new Map<string, TableInfo>();
+  /** All of both. */
   readonly tablesById = new Map<number, TableInfo>();
   readonly nodes = new Map<number, NodeInfo>();
   /** By the id of the table in this cluster. */
@@ -92,6 +114,7 @@ export class CatalogState {
   keys(): string[] {
     return [
       ...Array.from(this.tables.keys(), (name) => `${TABLE_PREFIX.toString()}${name}`),
+      ...Array.from(this.shadows.keys(), (name) => `${SHADOW_PREFIX.toString()}${name}`),
       ...Array.from(this.deleting, (id) => `${DELETING_PREFIX.toString()}${id}`),
       ...Array.from(this.leases.keys(), (id) => `${LEASE_PREFIX.toString()}${id}`),
       ...Array.from(this.nodes.keys(), (id) => `${NODE_PREFIX.toString()}${id}`),
@@ -100,7 +123,12 @@ export class CatalogState {
 
   /** Takes over the value a key has now; undefined if it is gone. */
   set(key: Buffer, value: Buffer | undefined): CatalogChange | undefined {
-    if (startsWith(key, TABLE_PREFIX)) return this.setTable(suffix(key, TABLE_PREFIX), value);
+    if (startsWith(key, TABLE_PREFIX)) {
+      return this.setTable(this.tables, suffix(key, TABLE_PREFIX), value);
+    }
+    if (startsWith(key, SHADOW_PREFIX)) {
+      return this.setTable(this.shadows, suffix(key, SHADOW_PREFIX), value);
+    }
     if (startsWith(key, DELETING_PREFIX)) {
       return this.setDeleting(Number(suffix(key, DELETING_PREFIX)), value);
     }
@@ -112,18 +140,23 @@ export class CatalogState {
     return { kind: 'system' };
   }
 
-  private setTable(name: string, value: Buffer | undefined): CatalogChange {
-    const before = this.tables.get(name);
+  private setTable(
+    tables: Map<string, TableInfo>,
+    name: string,
+    value: Buffer | undefined,
+  ): CatalogChange {
+    const before = tables.get(name);
     const now = value && toTableInfo(value);
-    if (before) {
+    // Its row may lie under its name already.
+    if (before && this.tablesById.get(before.id) === before) {
       this.tablesById.delete(before.id);
       this.moving.delete(before.id);
     }
     if (now) {
-      this.tables.set(name, now);
+      tables.set(name, now);
       this.tablesById.set(now.id, now);
       if (now.movingFrom.length > 0) this.moving.add(now.id);
-    } else this.tables.delete(name);
+    } else tables.delete(name);
     return { kind: 'table', before, now };
   }
 
@@ -157,6 +190,15 @@ function toTableInfo(stored: Buffer): TableInfo {
     preferredLeader: Number(row.preferredLeader),
     ...(row.source && {
       source: { tableId: Number(row.source.tableId), epoch: Number(row.source.epoch) },
+    }),
+    completeAt: Number(row.completeAt),
+    ...(row.shadow && {
+      shadow: {
+        purpose: row.shadow.purpose,
+        token: Number(row.shadow.token),
+        begunAtMs: Number(row.shadow.begunAtMs),
+        filledAtMs: Number(row.shadow.filledAtMs),
+      },
     }),
     stored,
   };

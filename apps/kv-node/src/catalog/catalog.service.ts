@@ -125,7 +125,15 @@ export class Catalog {
 
   private tell(changes: readonly CatalogChange[]): void {
     if (changes.length === 0) return;
-    for (const listener of this.listeners) listener(changes);
+    const told = changes.map((change) => this.withWhereabouts(change));
+    for (const listener of this.listeners) listener(told);
+  }
+
+  /** A table that has taken its name over is gone from where it was filled, and from nowhere else. */
+  private withWhereabouts(change: CatalogChange): CatalogChange {
+    if (change.kind !== 'table' || !change.before || change.before.id === change.now?.id)
+      return change;
+    return this.state.tablesById.has(change.before.id) ? { ...change, goesOn: true } : change;
   }
 
   /** Deadline on the host's clock, `timeoutMs` from now. */

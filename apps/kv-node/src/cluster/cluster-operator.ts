@@ -14,7 +14,7 @@ import {
   encodeNode,
   encodeRow,
   nodeKey,
-  tableKey,
+  rowKey,
 } from '../catalog/catalog-rows.js';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { drawUuid, type NodeClock } from '../node/node-clock.js';
@@ -196,7 +196,7 @@ export class ClusterOperator {
       movingFrom: move.reason === 'leaders' ? [] : move.from.map(BigInt),
       preferredLeader: BigInt(move.preferredLeader),
     });
-    await this.catalog.replace(tableKey(table.name), table.stored, row, deadlineMs);
+    await this.catalog.replace(rowKey(table), table.stored, row, deadlineMs);
   }
 }
 

@@ -17,7 +17,7 @@ export class ClusterView {
     readonly state: CatalogState,
     private readonly liveness: Liveness,
   ) {
-    for (const table of state.tables.values()) this.load.add(table);
+    for (const table of state.tablesById.values()) this.load.add(table);
   }
 
   follow(changes: readonly CatalogChange[]): void {

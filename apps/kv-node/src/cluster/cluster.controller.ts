@@ -47,7 +47,7 @@ export class ClusterController {
   }
 
   private *tableStatuses(): Iterable<[string, regattaV1.TableStatus]> {
-    for (const { name, group } of this.tables.all()) {
+    for (const { name, group } of this.tables.named()) {
       const { leader, term, appliedIndex } = group.status();
       const index = BigInt(appliedIndex);
       const fields = {

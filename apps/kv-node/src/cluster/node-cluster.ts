@@ -10,7 +10,7 @@ import { RangeCache, VersionCache } from '@flotilla/mvcc';
 import { type Logger } from '@flotilla/platform';
 import { FIRST_TABLE_ID } from '../catalog/catalog-rows.js';
 import { Catalog } from '../catalog/catalog.service.js';
-import { type CatalogChange, type TableInfo } from '../catalog/catalog-state.js';
+import { type CatalogChange, type TableChange, type TableInfo } from '../catalog/catalog-state.js';
 import { type NodeDirectory } from '../catalog/node-directory.js';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { FeedService } from '../feed/feed.service.js';
@@ -25,6 +25,10 @@ import { type PeerSide } from '../peers/peer-side.js';
 import { Forwarder } from '../routing/forwarder.js';
 import { PassedCalls } from '../routing/passed-calls.js';
 import { TableRouter } from '../routing/table-router.js';
+import { ShadowApi } from '../shadow/shadow-api.js';
+import { ShadowRows } from '../shadow/shadow-rows.js';
+import { ShadowTables } from '../shadow/shadow-tables.js';
+import { TableSteps } from '../shadow/table-steps.js';
 import { TableAdmin } from '../tables/table-admin.js';
 import { TableRegistry } from '../tables/table-registry.js';
 import { ClusterChanges } from './cluster-changes.js';
@@ -63,6 +67,10 @@ export class NodeCluster {
   readonly operator: ClusterOperator;
   readonly changes: ClusterChanges;
   readonly leadership: Leadership;
+  /** What is done with tables by their ids, such as adopting a copy. */
+  readonly steps: TableSteps;
+  readonly shadows: ShadowTables;
+  readonly shadowApi: ShadowApi;
   /** Undefined in a leader cluster. */
   readonly follower: FollowerNode | undefined;
   private readonly loop: ClusterLoop;
@@ -104,6 +112,10 @@ export class NodeCluster {
     passed.useAdmin(this.admin);
     this.follower = this.makeFollower(router, forwarder);
     if (this.follower) passed.useMore(this.follower);
+    this.steps = new TableSteps(router);
+    this.shadows = this.makeShadows(replicasMax);
+    this.shadowApi = new ShadowApi(runtime, this.shadows, this.steps);
+    passed.useMore(this.shadowApi);
     this.operator = new ClusterOperator(catalog, view, self, replicasMax, logger, runtime.clock);
     this.changes = new ClusterChanges(catalog, tables, runtime.clock);
     this.leadership = new Leadership(
@@ -123,7 +135,7 @@ export class NodeCluster {
         await catalog.group.applied(index, runtime.deadline(OPERATION_TIMEOUT_MS));
       },
     });
-    for (const table of catalog.state.tables.values()) tables.follow(undefined, table);
+    for (const table of catalog.state.tablesById.values()) tables.follow(undefined, table);
     catalog.onChange((changes) => this.follow(changes));
   }
 
@@ -158,16 +170,16 @@ export class NodeCluster {
   private follow(changes: readonly CatalogChange[]): void {
     this.view.follow(changes);
     for (const change of changes) {
-      if (change.kind === 'table') this.tableChanged(change.before, change.now);
+      if (change.kind === 'table') this.tableChanged(change);
       else if (change.kind === 'deleting' && change.isListed) this.tables.deleted(change.id);
       else if (change.kind === 'node') this.nodeChanged(change.id);
     }
     this.loop.nudge();
   }
 
-  private tableChanged(before: TableInfo | undefined, now: TableInfo | undefined): void {
+  private tableChanged({ before, now, goesOn }: TableChange): void {
     const reason = now && this.whyNotLeader(now);
-    if (reason === undefined) this.tables.follow(before, now);
+    if (reason === undefined) this.tables.follow(goesOn ? undefined : before, now);
     else this.parts.onStranger(reason);
   }
 
@@ -190,6 +202,14 @@ export class NodeCluster {
     }
     this.tables.catalogIsCurrent(state.tablesById);
     this.tables.removeLeftovers();
+  }
+
+  private makeShadows(replicasMax: number): ShadowTables {
+    const { catalog, view, steps, admin } = this;
+    const { runtime } = this.parts;
+    const rows = new ShadowRows(catalog, view, runtime.clock, replicasMax);
+    const isFollower = this.follower !== undefined;
+    return new ShadowTables({ runtime, catalog, rows, steps, admin, isFollower });
   }
 
   private makeFollower(router: TableRouter, forwarder: Forwarder): FollowerNode | undefined {
@@ -240,6 +260,7 @@ export class NodeCluster {
         operate: async () => {
           await this.operator.step();
           await this.finishDeletions();
+          if (this.catalog.group.isLeader) await this.shadows.dropLeftovers();
         },
         move: () => mover.step(),
         spread: () => this.leadership.spread(),

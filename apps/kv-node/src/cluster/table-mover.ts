@@ -19,7 +19,7 @@ import {
   type Group,
   type MemberProgress,
 } from '@flotilla/raft';
-import { encodeRow, decodeRow, tableKey } from '../catalog/catalog-rows.js';
+import { encodeRow, decodeRow, rowKey } from '../catalog/catalog-rows.js';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
 import { type TableRegistry } from '../tables/table-registry.js';
@@ -173,6 +173,6 @@ export class TableMover {
 
   private async settle(info: TableInfo, deadlineMs: number): Promise<void> {
     const row = encodeRow({ ...decodeRow(info.stored), movingFrom: [] });
-    await this.catalog.replace(tableKey(info.name), info.stored, row, deadlineMs);
+    await this.catalog.replace(rowKey(info), info.stored, row, deadlineMs);
   }
 }

@@ -141,7 +141,9 @@ export class FeedService {
     if (!found) return;
     const { info, table } = found;
     const pageBytesMax = chunkBytes(request.chunkBytesMax, TABLE_CHUNK_BYTES);
-    const { appliedIndex, revision } = table.machine.state;
+    const { revision, revisionOffset } = table.machine.state;
+    // On the wire an index is the revision that its entry has or would have.
+    const appliedIndex = table.machine.state.appliedIndex + revisionOffset;
     const view = table.machine.iterate({ ...EVERYTHING, pageBytesMax });
     const position = { tableId: info.id, epoch: info.epoch, appliedIndex, revision };
     await this.reads.holding(view, () =>

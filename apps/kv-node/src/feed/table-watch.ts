@@ -28,12 +28,14 @@ export class TableWatch {
     private readonly sink: MessageSink,
   ) {}
 
-  /** In the tick in which the catalog changed. */
+  /** In the tick in which the catalog changed. What is filled out of sight is not told of. */
   follow(changes: readonly CatalogChange[]): void {
     for (const change of changes) {
       if (change.kind === 'node') this.nodes.add(change.id);
       if (change.kind !== 'table') continue;
-      for (const info of [change.before, change.now]) if (info) this.tables.add(info.id);
+      for (const info of [change.before, change.now]) {
+        if (info && !info.shadow) this.tables.add(info.id);
+      }
     }
     this.changed.raise();
   }
@@ -42,7 +44,7 @@ export class TableWatch {
   async run(): Promise<void> {
     await this.catalog.barrier(this.catalog.deadline(BARRIER_TIMEOUT_MS));
     const { state } = this.catalog;
-    for (const id of state.tablesById.keys()) this.tables.add(id);
+    for (const { id } of state.tables.values()) this.tables.add(id);
     for (const id of state.nodes.keys()) this.nodes.add(id);
     await this.sendGathered(true);
     const timeout = { clock: this.clock, ms: CATALOG_CHECK_MS };

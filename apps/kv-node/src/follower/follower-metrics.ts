@@ -43,7 +43,7 @@ function exposeCopies(registry: Registry, follower: FollowerNode, tables: TableR
     registers: [registry],
     collect() {
       this.reset();
-      for (const { id, name, machine } of tables.all()) {
+      for (const { id, name, machine } of tables.named()) {
         this.set({ role: 'follower', table: name }, machine.state.leaderIndex);
         const heard = follower.lags.leaderRevision(id);
         if (heard !== undefined) this.set({ role: 'leader', table: name }, heard);
@@ -57,7 +57,7 @@ function exposeCopies(registry: Registry, follower: FollowerNode, tables: TableR
     registers: [registry],
     collect() {
       this.reset();
-      for (const { id, name, machine } of tables.all()) {
+      for (const { id, name, machine } of tables.named()) {
         const ms = follower.lags.of(id, machine.state.leaderIndex).lag?.ms;
         if (ms !== undefined) this.set({ table: name }, ms / 1000);
       }

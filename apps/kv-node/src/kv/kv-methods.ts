@@ -47,7 +47,11 @@ export const TXNS: WriteKind<regattaV1.TxnRequest> = {
   answer: txnAnswer,
 };
 
-export function answerOf<R>(kind: WriteKind<R>, table: RunningTable, result: ApplyResult): Answer {
-  const { revision } = result;
-  return { answer: kind.answer(table.header.ofWrite(revision), result), index: revision };
+/** `index` is that of the entry, which revisions may be ahead of. */
+export function answerOf<R>(
+  kind: WriteKind<R>,
+  table: RunningTable,
+  { result, index }: { readonly result: ApplyResult; readonly index: number },
+): Answer {
+  return { answer: kind.answer(table.header.ofWrite(result.revision), result), index };
 }

@@ -112,13 +112,26 @@ export class KvService {
     const table = this.router.serving(request.table);
     if (table) {
       checkKeySizes(request);
-      return this.rangeFrom(table, request, call);
+      const answer = this.rangeFrom(table, request, call);
+      if (!(answer instanceof Promise)) return answer;
+      return answer.catch((error: unknown) => {
+        if (!this.router.isReplaced(table, error)) throw error;
+        return this.rangeAnywhere(request, bytes, call, hops);
+      });
     }
+    return this.rangeAnywhere(request, bytes, call, hops);
+  }
+
+  private async rangeAnywhere(
+    request: regattaV1.RangeRequest,
+    bytes: Buffer,
+    call: CallContext,
+    hops: number,
+  ): Promise<Uint8Array> {
     const routed = this.routed(RANGE, request, bytes, call, hops);
-    return this.known(routed).then(() => {
-      checkKeySizes(request);
-      return this.router.read(routed, (from) => this.rangeFrom(from, request, call));
-    });
+    await this.known(routed);
+    checkKeySizes(request);
+    return this.router.read(routed, (from) => this.rangeFrom(from, request, call));
   }
 
   async iterateRange(
@@ -141,12 +154,26 @@ export class KvService {
       }
       return;
     }
-    const table = this.router.serving(request.table);
-    if (!table) throw notReady();
-    if (request.linearizable) await this.afterBarrier(table, call, () => undefined);
-    const query = { ...rangeQuery(request), pageBytesMax: STREAM_PAGE_BYTES_MAX };
-    const view = table.machine.iteratePacked(query);
+    const { table, view } = await this.viewOf(request, call);
     await this.reads.holding(view, () => this.stream(table, view, call, sink));
+  }
+
+  /** Of the table that has the name when it is opened: another one may take it over meanwhile. */
+  private async viewOf(
+    request: regattaV1.RangeRequest,
+    call: CallContext,
+  ): Promise<{ readonly table: RunningTable; readonly view: PackedPages }> {
+    for (;;) {
+      const table = this.router.serving(request.table);
+      if (!table) throw notReady();
+      try {
+        if (request.linearizable) await this.afterBarrier(table, call, () => undefined);
+        const query = { ...rangeQuery(request), pageBytesMax: STREAM_PAGE_BYTES_MAX };
+        return { table, view: table.machine.iteratePacked(query) };
+      } catch (error) {
+        if (!this.router.isReplaced(table, error)) throw error;
+      }
+    }
   }
 
   /** `shape` makes of the answer what the caller gives on. */
@@ -226,16 +253,17 @@ export class KvService {
     const command = kind.command(request);
     return new Promise((resolve, reject) => {
       table.group.submit(command, routed.deadlineMs, {
-        resolve: ({ result }) => {
+        resolve: (done) => {
           // Whatever goes wrong with an answer concerns its caller alone, never the group.
           try {
-            resolve(shape(answerOf(kind, table, result)));
+            resolve(shape(answerOf(kind, table, done)));
           } catch (error) {
             reject(asError(error));
           }
         },
         reject: (error) => {
-          if (!mayTryAgain(error)) reject(asError(toStatus(error)));
+          const mayGoOn = mayTryAgain(error) || this.router.isReplaced(table, error);
+          if (!mayGoOn) reject(asError(toStatus(error)));
           else this.writeAnywhere(kind, request, routed, shape).then(resolve, reject);
         },
       });
@@ -251,8 +279,11 @@ export class KvService {
     await this.known(routed);
     kind.checkSizes(request);
     const done = await this.router.write(routed, async (table) => {
-      const { result } = await table.group.propose(kind.command(request), routed.deadlineMs);
-      return answerOf(kind, table, result);
+      return answerOf(
+        kind,
+        table,
+        await table.group.propose(kind.command(request), routed.deadlineMs),
+      );
     });
     return shape(done);
   }

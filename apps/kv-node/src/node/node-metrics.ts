@@ -52,7 +52,7 @@ function exposeTables(registry: Registry, { cluster }: MetricSources): void {
     registers: [registry],
     collect() {
       this.reset();
-      for (const { id, name, group } of tables.all()) {
+      for (const { id, name, group } of tables.named()) {
         this.set({ table: name, shard_id: String(id) }, group.appliedIndex);
       }
     },
@@ -64,7 +64,7 @@ function exposeTables(registry: Registry, { cluster }: MetricSources): void {
     registers: [registry],
     collect() {
       this.reset();
-      for (const { id, name, machine } of tables.all()) {
+      for (const { id, name, machine } of tables.named()) {
         this.set({ table: name, shard_id: String(id) }, machine.stats().keys);
       }
     },

@@ -18,6 +18,7 @@ import {
   CATALOG_GROUP,
   CLUSTER_ID_KEY,
   decodeRow,
+  deleteCommand,
   encodeNode,
   encodeRow,
   nodeKey,
@@ -117,6 +118,8 @@ function catalogChanges(
     const row = encodeNode(changedNode(node, { state: next, replaces: 0 }));
     commands.push(replaceCommand(nodeKey(node.id), node.stored, row).command);
   }
+  // What was to take a name over is filled once more.
+  for (const { stored: row } of state.shadows.values()) commands.push(deleteCommand(row));
   for (const table of state.tables.values()) {
     const replicas = isHere(table) ? [BigInt(self)] : [];
     const row: flotillaV1.TableRow = {

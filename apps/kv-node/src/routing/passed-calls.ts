@@ -8,7 +8,7 @@
  *   TableReady                   settles once a table can be used here
  *   CreateTable, DeleteTable     by the leader of the catalog, where such changes queue up;
  *   CreateCopy, DeleteCopy       the same of a leader cluster's table
- *   what `useMore` was given     where this cluster is a follower
+ *   what `useMore` was given     tables that are filled out of sight; copies, in a follower cluster
  */
 import {
   GrpcStatusError,
@@ -51,7 +51,7 @@ export type MorePassedCalls = Pick<KvService, 'passedOn' | 'streamPassedOn'>;
 
 export class PassedCalls {
   private admin: TableAdmin | undefined;
-  private more: MorePassedCalls | undefined;
+  private readonly more: MorePassedCalls[] = [];
 
   constructor(
     private readonly runtime: NodeRuntime,
@@ -71,7 +71,7 @@ export class PassedCalls {
 
   /** What is answered besides, and before all else. */
   useMore(more: MorePassedCalls): void {
-    this.more = more;
+    this.more.push(more);
   }
 
   /** Never rejects: a failure is an answer too. */
@@ -92,7 +92,7 @@ export class PassedCalls {
     const bytes = Buffer.from(request.buffer, request.byteOffset, request.length);
     const context = passedContext(method, this.runtime.clock.wallMs() + timeoutMs);
     const passed =
-      this.more?.passedOn(method, bytes, context, hops) ??
+      firstOf(this.more, (more) => more.passedOn(method, bytes, context, hops)) ??
       this.kv.passedOn(method, bytes, context, hops);
     if (passed) return passed;
     const deadlineMs = this.runtime.deadline(Math.min(timeoutMs, OPERATION_TIMEOUT_MS));
@@ -114,7 +114,7 @@ export class PassedCalls {
   ): Promise<void> {
     const into = answersInto(sink);
     const passed =
-      this.more?.streamPassedOn(method, request, call, into, hops) ??
+      firstOf(this.more, (more) => more.streamPassedOn(method, request, call, into, hops)) ??
       this.kv.streamPassedOn(method, request, call, into, hops) ??
       this.feed.streamPassedOn(method, request, call, into, hops);
     if (!passed) throw unknownMethod(method);
@@ -194,6 +194,14 @@ export class PassedCalls {
     await table.group.readBarrier(deadlineMs);
     return { answer: NOTHING, index: 0 };
   }
+}
+
+function firstOf<T, R>(all: readonly T[], ask: (each: T) => R | undefined): R | undefined {
+  for (const each of all) {
+    const answer = ask(each);
+    if (answer !== undefined) return answer;
+  }
+  return undefined;
 }
 
 /** Every message of a stream goes out as one forwarded answer. */

@@ -8,10 +8,11 @@
  * answer. While a group has no leader the call waits, as long as its deadline allows.
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
+import { TableError } from '@flotilla/mvcc';
 import { HostError, HostErrorCode } from '@flotilla/raft';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
-import { notReady, tableNotFound, toStatus } from '../kv/errors.js';
+import { notReady, tableNotFound, toStatus, withStatus } from '../kv/errors.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { wasNotExecuted } from '../peers/not-executed.js';
 import { type PeerNetwork } from '../peers/peer-network.js';
@@ -40,6 +41,10 @@ export interface Answer {
 
 /** How long a replica is asked who leads before others are. */
 const LEADER_WAIT_MS = 500;
+const STOPPED: ReadonlySet<HostErrorCode> = new Set([
+  HostErrorCode.GroupClosed,
+  HostErrorCode.GroupNotFound,
+]);
 const PAUSE_MS = 10;
 const PAUSE_MAX_MS = 200;
 /** A write that is done waits no longer than this for the replica here to show it. */
@@ -57,7 +62,7 @@ export class TableRouter {
   /** The replica here, if it may answer reads: one that is still being filled may not. */
   serving(name: Uint8Array): RunningTable | undefined {
     const table = this.registry.find(name);
-    return table?.group.isVoter ? table : undefined;
+    return table?.group.isVoter && table.group.appliedIndex >= table.completeAt ? table : undefined;
   }
 
   /** The replica here, if it leads. */
@@ -81,6 +86,22 @@ export class TableRouter {
     return found;
   }
 
+  /** The same by id, whether it is served or filled out of sight. */
+  async lookUpId(id: number, deadlineMs: number): Promise<TableInfo> {
+    const { tablesById } = this.catalog.state;
+    if (!tablesById.has(id)) await withStatus(this.catalog.barrier(deadlineMs));
+    const found = tablesById.get(id);
+    if (!found) throw tableNotFound();
+    return found;
+  }
+
+  /** Another table has taken the name over from this one, which therefore could not answer. */
+  isReplaced({ id, name }: Pick<RunningTable, 'id' | 'name'>, error: unknown): boolean {
+    if (!isStopped(error)) return false;
+    const now = this.catalog.state.tables.get(name);
+    return now !== undefined && now.id !== id;
+  }
+
   /** Answers from the replica here or from any other; may be tried at several. */
   async read(
     call: RoutedCall,
@@ -89,7 +110,12 @@ export class TableRouter {
     for (let attempt = 0; ; attempt++) {
       const info = await this.lookUp(call.table, call.deadlineMs);
       const here = this.serving(call.table);
-      if (here) return answerHere(here);
+      try {
+        if (here) return await answerHere(here);
+      } catch (error) {
+        if (!this.isReplaced(info, error)) throw error;
+        continue;
+      }
       const node = this.pickHolder(info, attempt);
       try {
         if (node !== undefined && call.hops < HOPS_MAX) {
@@ -117,12 +143,18 @@ export class TableRouter {
   }
 
   /** Has the leader do it. */
-  async write(
+  write(call: RoutedCall, propose: (table: RunningTable) => Promise<Answer>): Promise<Answer> {
+    return this.writeTo(() => this.lookUp(call.table, call.deadlineMs), call, propose);
+  }
+
+  /** The same of the table that `find` finds, each time anew. */
+  async writeTo(
+    find: () => Promise<TableInfo>,
     call: RoutedCall,
     propose: (table: RunningTable) => Promise<Answer>,
   ): Promise<Answer> {
     for (let attempt = 0; ; attempt++) {
-      const info = await this.lookUp(call.table, call.deadlineMs);
+      const info = await find();
       const here = this.registry.get(info.id);
       try {
         if (here?.group.isLeader) return await propose(here);
@@ -130,7 +162,8 @@ export class TableRouter {
         if (node === this.runtime.host.nodeId) continue;
         if (node !== undefined && call.hops < HOPS_MAX) return await this.writeAt(node, call, here);
       } catch (error) {
-        if (!mayTryAgain(error)) throw toStatus(error);
+        // What a table that was replaced had written is gone with it.
+        if (!mayTryAgain(error) && !this.isReplaced(info, error)) throw toStatus(error);
       }
       await this.pause(attempt, call.deadlineMs);
     }
@@ -211,6 +244,13 @@ export class TableRouter {
 
 function isUnavailable(error: unknown): boolean {
   return error instanceof GrpcStatusError && error.code === status.UNAVAILABLE;
+}
+
+/** The replica that was asked does not run any more. */
+function isStopped(error: unknown): boolean {
+  const cause = error instanceof GrpcStatusError ? error.cause : error;
+  if (cause instanceof TableError) return cause.code === 'TABLE_CLOSED';
+  return cause instanceof HostError && STOPPED.has(cause.code);
 }
 
 /** A busy group says so at once; one without a leader may have one soon. */

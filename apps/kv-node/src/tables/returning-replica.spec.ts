@@ -28,7 +28,7 @@ function row(replicas: readonly number[]): TableInfo {
   const stored = Buffer.alloc(0);
   const founders = [SELF];
   const placed = { replicas, founders, movingFrom: [], preferredLeader: SELF };
-  return { id: ID, name: 't', epoch: 1, ...placed, stored };
+  return { id: ID, name: 't', epoch: 1, ...placed, completeAt: 0, stored };
 }
 
 async function configOf(): Promise<KvNodeConfig> {

@@ -122,18 +122,24 @@ export class TableAdmin {
   async deleteHere(named: NamedTable, deadlineMs: number): Promise<DeleteOutcome> {
     const outcome = await this.inTurn(() => this.remove(named, deadlineMs));
     if (outcome.kind !== 'removed') return outcome;
-    const followed = await this.followedBy(outcome.index);
-    const { replicas, movingFrom } = outcome.table;
+    const text = 'the table is deleted, but too few of its nodes answer to stop it everywhere';
+    await this.untilStopped(outcome.table, outcome.index, text);
+    return { kind: 'deleted' };
+  }
+
+  /**
+   * Settles once a table that the catalog lists no more since `index` acknowledges nothing any more.
+   * Rejects with HostError, which says what is the case then.
+   */
+  async untilStopped(table: TableInfo, index: number, text: string): Promise<void> {
+    const followed = await this.followedBy(index);
+    const { replicas, movingFrom } = table;
     const sets = movingFrom.length > 0 ? [replicas, movingFrom] : [replicas];
     // A majority that has not stopped it could still acknowledge writes that nobody will ever see.
     const stopped = sets.every(
       (set) => set.filter((node) => followed.has(node)).length * 2 > set.length,
     );
-    if (!stopped) {
-      const text = 'the table is deleted, but too few of its nodes answer to stop it everywhere';
-      throw new HostError(HostErrorCode.Timeout, text);
-    }
-    return { kind: 'deleted' };
+    if (!stopped) throw new HostError(HostErrorCode.Timeout, text);
   }
 
   /** The note of a deleted table is not needed any more. */

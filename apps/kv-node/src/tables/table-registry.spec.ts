@@ -36,6 +36,7 @@ function row(replicas: readonly number[], more: Partial<TableInfo> = {}): TableI
     founders: [SELF],
     movingFrom: [],
     preferredLeader: SELF,
+    completeAt: 0,
     stored: Buffer.alloc(0),
     ...more,
   };

@@ -37,6 +37,8 @@ export interface RunningTable {
   readonly header: TableHeader;
   /** Raised when entries were applied, and when the replica stops. */
   readonly applied: ChangeSignal;
+  /** It answers for its name once it has applied this entry; Infinity while it is filled out of sight. */
+  completeAt: number;
 }
 
 /** What tables keep in memory. */
@@ -98,8 +100,14 @@ export class TableRegistry {
     return this.byId.get(id);
   }
 
+  /** Those included that are filled out of sight. */
   all(): Iterable<RunningTable> {
     return this.byId.values();
+  }
+
+  /** Those that names stand for. */
+  named(): Iterable<RunningTable> {
+    return this.byName.values();
   }
 
   get size(): number {
@@ -155,7 +163,8 @@ export class TableRegistry {
   }
 
   private start(info: TableInfo): void {
-    if (this.byId.has(info.id)) return;
+    const running = this.byId.get(info.id);
+    if (running) return this.name(running, info);
     // Rows of its former life may still be there, or come back with a power cut when its log has
     // begun anew and does not reach them: it begins once they are gone for good.
     if (this.beingDestroyed.has(info.id) || this.mayHaveOldRows(info.id)) {
@@ -173,7 +182,16 @@ export class TableRegistry {
     }
   }
 
-  private startNow({ id, name, founders, preferredLeader }: TableInfo): void {
+  /** From here on the table answers for its name, or for none. */
+  private name(table: RunningTable, { name, shadow, completeAt }: TableInfo): void {
+    table.completeAt = shadow ? Infinity : completeAt;
+    if (shadow || this.byName.get(name) === table) return;
+    this.byName.set(name, table);
+    this.lastFound = undefined;
+  }
+
+  private startNow(info: TableInfo): void {
+    const { id, name, founders, preferredLeader } = info;
     const machine = new TableStateMachine({ engine: this.engine, tableId: id, ...this.caches });
     const self = this.runtime.host.nodeId;
     const peers = founders.includes(self) ? founders : [];
@@ -189,17 +207,16 @@ export class TableRegistry {
     this.runtime.snapshots.add(id, machine, group);
     const header = new TableHeader(group, id, self);
     const nameBytes = Buffer.from(name);
-    const table = { id, name, nameBytes, group, machine, header, applied };
+    const table = { id, name, nameBytes, group, machine, header, applied, completeAt: Infinity };
     this.cleared.delete(id);
     this.byId.set(id, table);
-    this.byName.set(name, table);
-    this.lastFound = undefined;
+    this.name(table, info);
     if (preferredLeader === self && peers.length > 1) group.campaignSoon(1);
   }
 
   private advanced(id: number): void {
     const table = this.byId.get(id);
-    if (table) this.listener?.advanced(table);
+    if (table && table.completeAt !== Infinity) this.listener?.advanced(table);
   }
 
   private retrySoon(): void {

@@ -48,7 +48,8 @@ export class FeedNode {
     this.catalog = new Catalog(runtime, engine, [SELF]);
     this.catalog.onChange((changes) => {
       for (const change of changes) {
-        if (change.kind === 'table') this.registry.follow(change.before, change.now);
+        if (change.kind !== 'table') continue;
+        this.registry.follow(change.goesOn ? undefined : change.before, change.now);
       }
     });
     const network = { isAlive: () => true, isDraining: () => false } as unknown as PeerNetwork;
