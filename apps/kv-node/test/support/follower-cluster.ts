@@ -77,6 +77,7 @@ export class FollowerNodeUnderTest {
     });
     const server = createGrpcServer('native', { logger: quiet });
     core.cluster.register(server);
+    core.cluster.shadowApi.register(server);
     const { url } = await server.listen('http://127.0.0.1:0');
     await core.connect();
     return new FollowerNodeUnderTest(core, server, createGrpcClient(url));
