@@ -9,6 +9,7 @@ import { openNode, SELF, type NodeOnDisk } from '../../test/support/node-on-disk
 import { encodeNote } from '../snapshots/snapshot-note.js';
 import {
   CATALOG_GROUP,
+  completeCommand,
   createCommand,
   deleteCommand,
   encodeNode,
@@ -18,6 +19,7 @@ import {
   nodeKey,
 } from './catalog-rows.js';
 import { Catalog } from './catalog.service.js';
+import { type CatalogChange } from './catalog-state.js';
 
 const FAR_MS = 60_000;
 const TURNS_MAX = 1_000;
@@ -117,5 +119,92 @@ describe('auth and snapshot inconsistency (etcd #14571)', () => {
     const again = await openNode(to.crash((below) => below - 1));
     expect(new Catalog(again.runtime, again.engine, []).state).toEqual(source.state);
     expect([...from.fatal, ...to.fatal]).toEqual([]);
+  });
+});
+
+async function beginShadow(catalog: Catalog, name: string): Promise<number> {
+  const { sequence } = catalog.state;
+  const shadow = { purpose: 'test', token: 1n, begunAtMs: 1n, filledAtMs: 0n };
+  const row = { ...newRow(name, nextTableId(sequence), [SELF], SELF), shadow };
+  await catalog.propose(createCommand(row, sequence).command, catalog.deadline(FAR_MS));
+  return Number(row.id);
+}
+
+function completionOf({ state }: Catalog, name: string): Buffer {
+  const [shadow, replaced] = [state.shadows.get(name)?.stored, state.tables.get(name)?.stored];
+  const { sequence } = state;
+  if (!shadow || !sequence) throw new Error('there is no shadow');
+  return completeCommand({ shadow, replaced, sequence, completeAt: 7 }).command;
+}
+
+describe('a table that is filled out of sight', () => {
+  async function opened(): Promise<Catalog> {
+    const { runtime, engine } = await openNode();
+    const catalog = new Catalog(runtime, engine, [SELF]);
+    await catalog.group.leaderKnown(catalog.deadline(FAR_MS));
+    return catalog;
+  }
+
+  it('is known by its id alone, and under its name by one change that deletes what was there', async () => {
+    const catalog = await opened();
+    await create(catalog, 't');
+    const old = catalog.state.tables.get('t');
+    const id = await beginShadow(catalog, 't');
+    expect(catalog.state.tables.get('t')).toBe(old);
+    expect(catalog.state.tablesById.get(id)?.shadow).toMatchObject({ token: 1, purpose: 'test' });
+
+    const changes: unknown[] = [];
+    catalog.onChange((told) => changes.push(told));
+    const command = completionOf(catalog, 't');
+    expect((await catalog.propose(command, catalog.deadline(FAR_MS))).succeeded).toBe(true);
+    const now = catalog.state.tables.get('t');
+    expect(now).toMatchObject({ id, epoch: (old?.epoch ?? 0) + 1, completeAt: 7 });
+    expect(now?.shadow).toBeUndefined();
+    expect([...catalog.state.tablesById]).toEqual([[id, now]]);
+    expect([...catalog.state.deleting]).toEqual([old?.id]);
+    expect(changes).toMatchObject([
+      [
+        { kind: 'table', before: { id, shadow: {} }, now: undefined, goesOn: true },
+        { kind: 'table', before: { id: old?.id }, now: { id } },
+        { kind: 'deleting', id: old?.id, isListed: true },
+      ],
+    ]);
+    // Made from what is not so any more, it changes nothing.
+    expect((await catalog.propose(command, catalog.deadline(FAR_MS))).succeeded).toBe(false);
+  });
+
+  it('does not take over a name that has got a table, or lost it, since it was looked at', async () => {
+    const catalog = await opened();
+    await beginShadow(catalog, 't');
+    const withNone = completionOf(catalog, 't');
+    await create(catalog, 't');
+    const propose = (command: Buffer) => catalog.propose(command, catalog.deadline(FAR_MS));
+    expect((await propose(withNone)).succeeded).toBe(false);
+    const withOne = completionOf(catalog, 't');
+    const { stored } = catalog.state.tables.get('t') ?? { stored: Buffer.alloc(0) };
+    await propose(deleteCommand(stored));
+    expect((await propose(withOne)).succeeded).toBe(false);
+    expect(catalog.state.tables.size).toBe(0);
+    expect((await propose(completionOf(catalog, 't'))).succeeded).toBe(true);
+    // The epoch is above all that the name ever had, and no table gets it a second time.
+    const { epoch } = catalog.state.tables.get('t') ?? { epoch: 0 };
+    expect(epoch).toBeGreaterThan(10_002);
+    expect(Number(nextTableId(catalog.state.sequence))).toBeGreaterThan(epoch);
+  });
+
+  it('that took its name over while a node was away goes on there: it is not taken for deleted', async () => {
+    const source = await opened();
+    await create(source, 't');
+    const id = await beginShadow(source, 't');
+    const to = await openNode();
+    const target = new Catalog(to.runtime, to.engine, []);
+    await giveTo(to, target, source);
+    const told: CatalogChange[] = [];
+    target.onChange((changes) => told.push(...changes));
+    await source.propose(completionOf(source, 't'), source.deadline(FAR_MS));
+    await giveTo(to, target, source);
+    expect(target.state).toEqual(source.state);
+    const ends = told.filter((change) => change.kind === 'table' && !change.now);
+    expect(ends).toMatchObject([{ before: { id }, goesOn: true }]);
   });
 });

@@ -5,6 +5,10 @@ import { status } from '@flotilla/grpc';
 import { feedV1, hot } from '@flotilla/proto';
 import { describe, expect, it, vi } from 'vitest';
 import { FeedNode, type OpenStream } from '../../test/support/feed-node.js';
+import { adopt, fill } from '../../test/support/fill-commands.js';
+import { type RunningTable } from '../tables/table-registry.js';
+
+const FILLED = { key: 'z', value: '1', createRevision: 30, modRevision: 40, version: 4 };
 
 /** Time enough for a busy machine; it comes within moments. */
 const WAIT = { timeout: 60_000 };
@@ -206,6 +210,91 @@ describe('a whole table', () => {
     await stream.ended;
     const { appliedIndex } = table.group;
     expect(chunks(stream)).toMatchObject([{ position: { appliedIndex }, rows: [], more: false }]);
+  });
+});
+
+describe('a table that was filled out of sight', () => {
+  const FLOOR = 1_000;
+
+  async function completed(): Promise<{ node: FeedNode; old: RunningTable; table: RunningTable }> {
+    const node = await FeedNode.open();
+    const old = await node.create('t');
+    await node.put(old, 'old');
+    const table = await node.beginShadow('t');
+    await node.propose(table, fill(1, 1, [FILLED]));
+    await node.propose(table, adopt(1, FLOOR));
+    return { node, old, table };
+  }
+
+  it('is told by a watch once it has taken its name over: as one change, with what it replaced', async () => {
+    const { node, old, table } = await completed();
+    const stream = node.watch();
+    await vi.waitFor(() => expect(stream.messages.length).toBe(1), WAIT);
+    await node.completeShadow('t', table.group.appliedIndex);
+    await vi.waitFor(() => expect(stream.messages.length).toBe(2), WAIT);
+    stream.cancel();
+    await stream.ended;
+    const told = stream.messages.map((message) => feedV1.TablesChange.decode(message));
+    expect(told).toMatchObject([
+      { tables: [{ id: BigInt(old.id), epoch: BigInt(old.id) }], deletedTables: [] },
+      {
+        tables: [{ id: BigInt(table.id), name: 't', epoch: BigInt(old.id + 1), revision: 1_000n }],
+        deletedTables: [BigInt(old.id)],
+      },
+    ]);
+  });
+
+  it('has a log whose indexes are revisions, and which begins behind the filling', async () => {
+    const { node, table } = await completed();
+    await node.completeShadow('t', table.group.appliedIndex);
+    const early = node.readLog('t', { from: 1n });
+    await early.ended;
+    expect(indexesOf(early)).toEqual([]);
+    expect(chunksOf(early)).toMatchObject([
+      { position: { firstIndex: FLOOR + 1, appliedIndex: FLOOR } },
+      { compacted: true, firstIndex: FLOOR + 1 },
+    ]);
+    await node.put(table, 'a');
+    const { revision } = table.machine.state;
+    expect(revision).toBe(FLOOR + 1);
+    const stream = node.readLog('t', { from: BigInt(FLOOR + 1) });
+    await stream.ended;
+    expect(chunksOf(stream)).toMatchObject([
+      { position: { appliedIndex: revision }, appliedIndex: revision },
+      { entries: [{ index: revision }], appliedIndex: revision },
+    ]);
+    const whole = node.readTable('t');
+    await whole.ended;
+    const [first] = whole.messages.map((each) => hot.decodeTableChunk(each));
+    expect(first?.position).toMatchObject({ appliedIndex: revision, revision });
+    expect(first?.rows).toMatchObject([{ modRevision: revision }, { modRevision: 40, version: 4 }]);
+  });
+
+  it('is not read from a replica that has not applied all of it', async () => {
+    const { node, old, table } = await completed();
+    const complete = table.group.appliedIndex + 3;
+    await node.completeShadow('t', complete);
+    expect(node.registry.get(old.id)).toBeUndefined();
+    const stream = node.readTable('t');
+    for (let at = table.group.appliedIndex; at < complete; at++) {
+      await settled();
+      expect(stream.messages).toEqual([]);
+      await node.put(table, `k${at}`);
+    }
+    await stream.ended;
+    const rows = stream.messages.flatMap((each) => hot.decodeTableChunk(each).rows);
+    expect(rows).toHaveLength(4);
+  });
+
+  it('that is adopted while its log is followed: the reader is told that it begins anew', async () => {
+    const node = await FeedNode.open();
+    const table = await node.create('t');
+    await node.put(table, 'k');
+    const stream = node.readLog('t', { follow: true });
+    await vi.waitFor(() => expect(indexesOf(stream).at(-1)).toBe(table.group.appliedIndex), WAIT);
+    await node.propose(table, adopt(undefined, FLOOR));
+    await stream.ended;
+    expect(chunksOf(stream).at(-1)).toMatchObject({ compacted: true, firstIndex: FLOOR + 1 });
   });
 });
 

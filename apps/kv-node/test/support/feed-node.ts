@@ -7,6 +7,7 @@ import { type CallContext, type MessageSink } from '@flotilla/grpc';
 import { feedV1, hot } from '@flotilla/proto';
 import { Catalog } from '../../src/catalog/catalog.service.js';
 import {
+  completeCommand,
   createCommand,
   deleteCommand,
   newRow,
@@ -80,6 +81,33 @@ export class FeedNode {
     // Its leader has written the entry of its term, so that nothing is added but by the test.
     await table.group.readBarrier(this.catalog.deadline(FAR_MS));
     return table;
+  }
+
+  /** On this node. */
+  async beginShadow(name: string): Promise<RunningTable> {
+    const { sequence } = this.catalog.state;
+    const shadow = { purpose: 'test', token: 1n, begunAtMs: 1n, filledAtMs: 0n };
+    const row = { ...newRow(name, nextTableId(sequence), [SELF], SELF), shadow };
+    const { command } = createCommand(row, sequence);
+    await this.catalog.propose(command, this.catalog.deadline(FAR_MS));
+    const table = this.registry.get(Number(row.id));
+    if (!table) throw new Error(`the shadow of ${name} does not run`);
+    await table.group.readBarrier(this.catalog.deadline(FAR_MS));
+    return table;
+  }
+
+  async completeShadow(name: string, completeAt: number): Promise<void> {
+    const { tables, shadows, sequence } = this.catalog.state;
+    const shadow = shadows.get(name)?.stored;
+    if (!shadow || !sequence) throw new Error(`there is no shadow of ${name}`);
+    const rows = { shadow, replaced: tables.get(name)?.stored, sequence, completeAt };
+    const { command } = completeCommand(rows);
+    await this.catalog.propose(command, this.catalog.deadline(FAR_MS));
+  }
+
+  /** Returns the index of the entry. */
+  async propose({ group }: RunningTable, command: Buffer): Promise<number> {
+    return (await group.propose(command, this.catalog.deadline(FAR_MS))).index;
   }
 
   async delete(name: string): Promise<void> {
