@@ -63,7 +63,7 @@ function range(
   id: number,
   fields: Partial<regattaV1.RangeRequest> = {},
 ): Promise<regattaV1.RangeResponse> {
-  const everything = { key: Buffer.from('\0'), rangeEnd: Buffer.from('\0') };
+  const everything = { key: Buffer.from('k'), rangeEnd: Buffer.from('l') };
   const table = Buffer.from(TABLE);
   const request = regattaV1.RangeRequest.fromPartial({ table, ...everything, ...fields });
   return call(
@@ -155,6 +155,37 @@ class Reader {
   }
 }
 
+/** Writes again and again by one node: no write is refused, and revisions only grow. */
+class Writer {
+  readonly findings: string[] = [];
+  writes = 0;
+  last = 0;
+  private stopped = false;
+  private readonly running: Promise<void>;
+
+  constructor(private readonly id: number) {
+    this.running = this.run();
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopped) {
+      try {
+        const revision = await put(this.id, `w${this.id}`, String(this.writes));
+        if (revision <= this.last) this.findings.push(`${revision} after ${this.last}`);
+        this.last = revision;
+      } catch (error) {
+        this.findings.push(`node ${this.id}: ${String(error)}`);
+      }
+      this.writes += 1;
+    }
+  }
+}
+
 async function expectRestored(id: number): Promise<void> {
   const pages = cluster.client(id).iterateRange({ table: TABLE, key: 'k', rangeEnd: 'l' });
   let nth = 0;
@@ -195,6 +226,7 @@ describe('a table that is filled out of sight', () => {
     await broken;
     const resumed = await filledUp();
     readers.push(new Reader(1, true), new Reader(2, true));
+    const writers = [1, 1, 2, 2].map((id) => new Writer(id));
     await sleep(500);
 
     const { tableId: id = 0n, token = 0n } = resumed.shadow ?? {};
@@ -207,7 +239,11 @@ describe('a table that is filled out of sight', () => {
     await cluster.node(3).start();
     readers.push(new Reader(3, false), new Reader(3, true));
     await sleep(2_000);
-    for (const reader of readers) await reader.stop();
+    for (const one of [...readers, ...writers]) await one.stop();
+    for (const { findings, last } of writers) {
+      expect(findings).toEqual([]);
+      expect(last).toBeGreaterThan(Number(done.revision));
+    }
     for (const { findings, reads } of readers) {
       expect(findings).toEqual([]);
       expect(reads).toBeGreaterThan(0);

@@ -241,6 +241,9 @@ describe('a shadow in a leader cluster', () => {
     await expect(fill(node, shadow, 1, [row('a', '', 5, 4)])).rejects.toThrow(
       'rows[0].mod_revision',
     );
+    const future = shadow && { ...shadow, token: 2n };
+    await expect(fill(second(), future, 1)).rejects.toThrow('token must be one that Begin');
+    await expect(complete(second(), future)).rejects.toThrow('token must be one that Begin');
     const note = 'x'.repeat(NOTE_BYTES_MAX + 1);
     await expect(fill(node, shadow, 1, [], note)).rejects.toThrow('note must be at most');
     expect(await fill(node, shadow, 1, [], note.slice(1))).toMatchObject({ batches: 1n });

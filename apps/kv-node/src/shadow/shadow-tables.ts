@@ -14,7 +14,7 @@ import { GrpcStatusError, status, type CallContext } from '@flotilla/grpc';
 import { shadowV1 } from '@flotilla/proto';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
-import { withStatus } from '../kv/errors.js';
+import { invalid, withStatus } from '../kv/errors.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { type Answer } from '../routing/table-router.js';
@@ -85,9 +85,10 @@ export class ShadowTables {
     const leftMs = deadline === undefined ? Infinity : deadline - runtime.clock.wallMs();
     const deadlineMs = runtime.deadline(Math.min(leftMs, OPERATION_TIMEOUT_MS));
     const id = Number(request.tableId);
-    if (!rows.byId(id)) await withStatus(catalog.barrier(deadlineMs));
+    if (!mayFill(rows.byId(id), request)) await withStatus(catalog.barrier(deadlineMs));
     const shadow = rows.byId(id);
     if (!shadow) throw new GrpcStatusError(status.NOT_FOUND, 'shadow not found');
+    if (!mayFill(shadow, request)) throw neverGiven();
     await withStatus(rows.noteFilled(shadow, deadlineMs));
     return withStatus(steps.fill(request, bytes, { hops, deadlineMs }));
   }
@@ -102,6 +103,7 @@ export class ShadowTables {
       const shadow = rows.of(request.table);
       if (shadow?.id !== Number(request.tableId)) return this.past(request, now, deadlineMs);
       if (request.token < BigInt(shadow.shadow.token)) return ended(COMPLETED.OLD_TOKEN);
+      if (!mayFill(shadow, request)) throw neverGiven();
       const isExpected = BigInt(now?.id ?? 0) === request.replacesTableId;
       const isLocal = shadow.source !== undefined && now !== undefined && !now.source;
       if (!isExpected || isLocal) return ended(COMPLETED.OTHER_TABLE);
@@ -124,7 +126,7 @@ export class ShadowTables {
       await withStatus(catalog.barrier(deadlineMs));
       const shadow = rows.of(request.table);
       if (shadow?.id !== Number(request.tableId)) return { dropped: false };
-      if (request.token < BigInt(shadow.shadow.token)) return { dropped: false };
+      if (request.token !== BigInt(shadow.shadow.token)) return { dropped: false };
       if (await withStatus(rows.drop(shadow, deadlineMs))) return { dropped: true };
     }
     throw tooFast();
@@ -193,6 +195,15 @@ export class ShadowTables {
     const text = 'the table is replaced, but too few of its nodes answer to stop it everywhere';
     await withStatus(this.parts.admin.untilStopped(replaced, index, text));
   }
+}
+
+/** An older token is refused where the rows are; one that nobody was given would shut all others out. */
+function mayFill(shadow: ShadowTable | undefined, { token }: { readonly token: bigint }): boolean {
+  return shadow !== undefined && token <= BigInt(shadow.shadow.token);
+}
+
+function neverGiven(): GrpcStatusError {
+  return invalid('token must be one that Begin has given');
 }
 
 function isFor({ shadow, source }: ShadowTable, wanted: BeginWanted): boolean {
