@@ -174,12 +174,14 @@ class Writer {
 
   private async run(): Promise<void> {
     while (!this.stopped) {
+      const begunMs = performance.now();
       try {
         const revision = await put(this.id, `w${this.id}`, String(this.writes));
         if (revision <= this.last) this.findings.push(`${revision} after ${this.last}`);
         this.last = revision;
       } catch (error) {
-        this.findings.push(`node ${this.id}: ${String(error)}`);
+        const ms = `${begunMs.toFixed(0)} to ${performance.now().toFixed(0)} ms`;
+        this.findings.push(`node ${this.id}: ${String(error)}, ${ms}, after ${this.last}`);
       }
       this.writes += 1;
     }
@@ -232,7 +234,9 @@ describe('a table that is filled out of sight', () => {
     const { tableId: id = 0n, token = 0n } = resumed.shadow ?? {};
     const request = { table: TABLE, tableId: id, token, revision: BigInt(FLOOR) };
     const codecs = [v1.CompleteShadowRequest, v1.CompleteShadowResponse] as const;
+    const begunMs = performance.now();
     const done = await call(2, service('Complete'), codecs, { ...request, replacesTableId: oldId });
+    console.log(`complete: ${begunMs.toFixed(0)} to ${performance.now().toFixed(0)} ms`);
     expect(done.outcome).toBe(v1.CompleteShadowResponse_Outcome.COMPLETED);
     expect(Number(done.revision)).toBeGreaterThanOrEqual(FLOOR);
     // What the node that was away has of the table is a part, until it has heard of the rest.

@@ -47,6 +47,8 @@ const STOPPED: ReadonlySet<HostErrorCode> = new Set([
 ]);
 const PAUSE_MS = 10;
 const PAUSE_MAX_MS = 200;
+/** How often a call that was passed on as often as may be is looked at again where it is. */
+const LAST_HOP_ATTEMPTS_MAX = 3;
 /** A write that is done waits no longer than this for the replica here to show it. */
 const OWN_WRITE_WAIT_MS = 1_000;
 
@@ -124,7 +126,7 @@ export class TableRouter {
       } catch (error) {
         if (!isUnavailable(error)) throw error;
       }
-      await this.pause(attempt, call.deadlineMs);
+      await this.pause(attempt, call);
     }
   }
 
@@ -138,7 +140,7 @@ export class TableRouter {
         const deadlineMs = call.streamDeadlineMs ?? call.deadlineMs;
         return this.forwarder.stream(node, { ...call, deadlineMs });
       }
-      await this.pause(attempt, call.deadlineMs);
+      await this.pause(attempt, call);
     }
   }
 
@@ -165,7 +167,7 @@ export class TableRouter {
         // What a table that was replaced had written is gone with it.
         if (!mayTryAgain(error) && !this.isReplaced(info, error)) throw toStatus(error);
       }
-      await this.pause(attempt, call.deadlineMs);
+      await this.pause(attempt, call);
     }
   }
 
@@ -235,7 +237,12 @@ export class TableRouter {
     return choice[(info.id + attempt) % choice.length];
   }
 
-  private async pause(attempt: number, deadlineMs: number): Promise<void> {
+  /**
+   * A call that cannot be passed on any more goes back to who passed it on last: while a name goes over to
+   * another table, or leadership to another node, calls are passed in circles, and nobody here would end that.
+   */
+  private async pause(attempt: number, { hops, deadlineMs }: RoutedCall): Promise<void> {
+    if (hops >= HOPS_MAX && attempt >= LAST_HOP_ATTEMPTS_MAX) throw notReady();
     const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** Math.min(attempt, 8));
     if (this.runtime.remainingMs(deadlineMs) <= pauseMs) throw notReady();
     await this.runtime.clock.sleep(pauseMs);
