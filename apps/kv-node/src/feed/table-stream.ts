@@ -24,7 +24,7 @@ export async function streamTable(
     const page = await reads.rows(view, call);
     if (!page || call.cancelled) return;
     const { kvs: rows, more } = page;
-    const chunk = { position: isFirst ? position : undefined, rows, more };
+    const chunk = { position: isFirst ? position : undefined, rows, more, deletedKeys: [] };
     const behind = sink.write(hot.encodeTableChunk(chunk));
     if (behind) await withinStallLimit(clock, behind);
     else await clock.turn();

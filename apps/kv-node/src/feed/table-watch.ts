@@ -12,7 +12,12 @@ import { type CatalogChange, type NodeInfo, type TableInfo } from '../catalog/ca
 import { withinStallLimit } from '../kv/reader-stall.js';
 import { type NodeClock } from '../node/node-clock.js';
 import { ChangeSignal } from './change-signal.js';
-import { BARRIER_TIMEOUT_MS, CATALOG_CHECK_MS, WATCH_ROWS_MAX } from './feed-limits.js';
+import {
+  BARRIER_TIMEOUT_MS,
+  CATALOG_CHECK_MS,
+  CLUSTER_GENERATION,
+  WATCH_ROWS_MAX,
+} from './feed-limits.js';
 
 export class TableWatch {
   private readonly changed = new ChangeSignal();
@@ -66,8 +71,9 @@ export class TableWatch {
       const change = this.take();
       const more = isFirst && this.isDue;
       const clusterId = this.catalog.state.clusterId;
-      const message = feedV1.TablesChange.encode({ ...change, begins, more, clusterId });
-      const behind = this.sink.write(message.finish());
+      const generation = BigInt(CLUSTER_GENERATION);
+      const view = { ...change, begins, more, clusterId, generation };
+      const behind = this.sink.write(feedV1.TablesChange.encode(view).finish());
       if (behind) await withinStallLimit(this.clock, behind);
       else await this.clock.turn();
     }

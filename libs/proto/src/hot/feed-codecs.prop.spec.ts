@@ -70,6 +70,7 @@ describe('the hot codecs of the feed', () => {
       position: optional(tablePosition),
       rows: fc.array(row, { maxLength: 6 }),
       more: fc.boolean(),
+      deletedKeys: fc.array(bytes, { maxLength: 6 }),
     });
     fc.assert(
       fc.property(chunk, (given) => {
@@ -78,7 +79,7 @@ describe('the hot codecs of the feed', () => {
           more: given.more,
           position: given.position && big(given.position),
           rows: given.rows.map(big),
-          deletedKeys: [],
+          deletedKeys: given.deletedKeys,
         }).finish();
         expect(hex(encoded)).toBe(hex(generated));
         expect(hot.decodeTableChunk(encoded)).toEqual(given);

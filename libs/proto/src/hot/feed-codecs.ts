@@ -15,6 +15,7 @@ import {
   writeFlag,
   writeNested,
   writeNumber,
+  writePresentData,
 } from './wire-writer.js';
 
 export interface FeedEntry {
@@ -57,6 +58,8 @@ export interface FeedTableChunk<Row extends FeedRow = FeedRow> {
   readonly position: FeedTablePosition | undefined;
   readonly rows: readonly Row[];
   readonly more: boolean;
+  /** In the order of keys with the rows. */
+  readonly deletedKeys: readonly Uint8Array[];
 }
 
 /** With `command` as a Buffer, as it comes out of a chunk. */
@@ -67,6 +70,11 @@ export interface ReceivedEntry extends FeedEntry {
 export interface ReceivedRow extends FeedRow {
   readonly key: Buffer;
   readonly value: Buffer;
+}
+
+/** With everything as Buffers, as it comes out of a message. */
+export interface ReceivedTableChunk extends FeedTableChunk<ReceivedRow> {
+  readonly deletedKeys: readonly Buffer[];
 }
 
 /** The four fields of a position, in the order of their numbers. */
@@ -85,11 +93,7 @@ export function encodeLogChunk(chunk: FeedLogChunk): Buffer {
   for (const entry of entries) size += nestedBytes(entryBytes(entry));
   const out = Buffer.allocUnsafe(size);
   let at = writeFour(out, 0, four);
-  for (const entry of entries) {
-    at = writeNested(out, at, 0x12, entryBytes(entry));
-    at = writeNumber(out, at, 0x08, entry.index);
-    at = writeData(out, at, 0x12, entry.command);
-  }
+  for (const entry of entries) at = writeEntry(out, at, entry);
   at = writeNumber(out, at, 0x18, appliedIndex);
   at = writeFlag(out, at, 0x20, compacted);
   return filled(out, writeNumber(out, at, 0x28, firstIndex));
@@ -116,7 +120,7 @@ export function decodeLogChunk(bytes: Buffer): FeedLogChunk<ReceivedEntry> {
   return { position, entries, appliedIndex, compacted, firstIndex };
 }
 
-export function encodeTableChunk({ position, rows, more }: FeedTableChunk): Buffer {
+export function encodeTableChunk({ position, rows, more, deletedKeys }: FeedTableChunk): Buffer {
   const four: Four | undefined = position && [
     position.tableId,
     position.epoch,
@@ -125,6 +129,7 @@ export function encodeTableChunk({ position, rows, more }: FeedTableChunk): Buff
   ];
   let size = fourBytes(four) + flagBytes(more);
   for (const row of rows) size += nestedBytes(rowBytes(row));
+  for (const key of deletedKeys) size += nestedBytes(key.length);
   const out = Buffer.allocUnsafe(size);
   let at = writeFour(out, 0, four);
   for (const row of rows) {
@@ -135,13 +140,16 @@ export function encodeTableChunk({ position, rows, more }: FeedTableChunk): Buff
     at = writeNumber(out, at, 0x20, row.modRevision);
     at = writeNumber(out, at, 0x28, row.version);
   }
-  return filled(out, writeFlag(out, at, 0x18, more));
+  at = writeFlag(out, at, 0x18, more);
+  for (const key of deletedKeys) at = writePresentData(out, at, 0x22, key);
+  return filled(out, at);
 }
 
-export function decodeTableChunk(bytes: Buffer): FeedTableChunk<ReceivedRow> {
+export function decodeTableChunk(bytes: Buffer): ReceivedTableChunk {
   const reader = new WireReader(bytes);
   let position: FeedTablePosition | undefined;
   const rows: ReceivedRow[] = [];
+  const deletedKeys: Buffer[] = [];
   let more = false;
   while (reader.at < reader.end) {
     const tag = reader.uint32();
@@ -150,13 +158,22 @@ export function decodeTableChunk(bytes: Buffer): FeedTableChunk<ReceivedRow> {
       position = { tableId, epoch, appliedIndex, revision };
     } else if (tag === 0x12) rows.push(readRow(reader));
     else if (tag === 0x18) more = reader.bool();
+    else if (tag === 0x22) deletedKeys.push(reader.view());
     else if (!reader.passOver(tag)) break;
   }
-  return { position, rows, more };
+  return { position, rows, more, deletedKeys };
 }
 
-function entryBytes({ index, command }: FeedEntry): number {
+/** Content of a `LogEntry`. */
+export function entryBytes({ index, command }: FeedEntry): number {
   return numberBytes(index) + dataBytes(command);
+}
+
+/** A `LogEntry` in field 2 of the message around it. */
+export function writeEntry(out: Buffer, from: number, entry: FeedEntry): number {
+  let at = writeNested(out, from, 0x12, entryBytes(entry));
+  at = writeNumber(out, at, 0x08, entry.index);
+  return writeData(out, at, 0x12, entry.command);
 }
 
 function rowBytes({ key, value, createRevision, modRevision, version }: FeedRow): number {
@@ -164,7 +181,8 @@ function rowBytes({ key, value, createRevision, modRevision, version }: FeedRow)
   return dataBytes(key) + dataBytes(value) + revisions + numberBytes(version);
 }
 
-function readEntry(reader: WireReader): ReceivedEntry {
+/** The next `LogEntry`, behind its tag. */
+export function readEntry(reader: WireReader): ReceivedEntry {
   const end = reader.nestedEnd();
   let index = 0;
   let command = NO_BYTES;

@@ -22,8 +22,10 @@ export {
   type FeedTablePosition,
   type ReceivedEntry,
   type ReceivedRow,
+  type ReceivedTableChunk,
 } from './feed-codecs.js';
 export { encodeHeader, type Header, type HeaderFields } from './header-encoder.js';
+export { decodeLinkEntries, encodeLinkEntries, type LinkEntriesFields } from './link-codecs.js';
 export { decodeReplicateResponse, type ReplicateMessage } from './replication-decoders.js';
 export {
   encodeReplicateCommands,

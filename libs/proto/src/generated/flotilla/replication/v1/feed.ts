@@ -34,6 +34,8 @@ export interface TablesChange {
   removedNodes: bigint[];
   /** Of the cluster; made once, when it was founded. */
   clusterId: string;
+  /** How often the place of the leader cluster was taken over by a promotion, counted from 1. */
+  generation: bigint;
 }
 
 export interface Table {
@@ -187,7 +189,16 @@ export const WatchTablesRequest: MessageFns<WatchTablesRequest> = {
 };
 
 function createBaseTablesChange(): TablesChange {
-  return { begins: false, more: false, tables: [], deletedTables: [], nodes: [], removedNodes: [], clusterId: "" };
+  return {
+    begins: false,
+    more: false,
+    tables: [],
+    deletedTables: [],
+    nodes: [],
+    removedNodes: [],
+    clusterId: "",
+    generation: 0n,
+  };
 }
 
 export const TablesChange: MessageFns<TablesChange> = {
@@ -226,6 +237,12 @@ export const TablesChange: MessageFns<TablesChange> = {
     }
     if (message.clusterId !== "") {
       writer.uint32(58).string(message.clusterId);
+    }
+    if (message.generation !== 0n) {
+      if (BigInt.asUintN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.generation);
     }
     return writer;
   },
@@ -319,6 +336,14 @@ export const TablesChange: MessageFns<TablesChange> = {
             message.clusterId = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.generation = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -343,6 +368,9 @@ export const TablesChange: MessageFns<TablesChange> = {
     message.nodes = object.nodes?.map((e) => Node.fromPartial(e)) || [];
     message.removedNodes = object.removedNodes?.map((e) => BigInt(e)) || [];
     message.clusterId = object.clusterId ?? "";
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
     return message;
   },
 };
