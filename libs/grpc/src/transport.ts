@@ -80,6 +80,17 @@ export interface HandlerByKind {
 
 export type MethodKind = keyof HandlerByKind;
 
+/**
+ * How the answers of a method are packed. Without it they are packed as the client packs its requests,
+ * which for most clients means not at all.
+ */
+export interface AnswerPacking {
+  /** The first of these that the client says it accepts is taken; if it accepts none, it is as without. */
+  readonly encodings: readonly ('gzip' | 'snappy' | 'zstd')[];
+  /** Smaller messages go plain. */
+  readonly bytesMin: number;
+}
+
 /** A method as an observer or a listing names it. `service` is `pkg.Service`. */
 export interface MethodInfo {
   readonly path: string;
@@ -165,7 +176,12 @@ export interface BoundAddress {
 
 export interface GrpcServer {
   /** Adds a method. A second handler for a path is refused, and so is a path that is malformed. */
-  register<K extends MethodKind>(path: string, kind: K, handler: HandlerByKind[K]): void;
+  register<K extends MethodKind>(
+    path: string,
+    kind: K,
+    handler: HandlerByKind[K],
+    packing?: AnswerPacking,
+  ): void;
   /** Guards a service (`pkg.Service`) or one method (`/pkg.Service/Method`). Hooks add up. */
   authorize(scope: string, hook: AuthorizeHook): void;
   /** Watches every call that reaches a registered method, refused ones included. */

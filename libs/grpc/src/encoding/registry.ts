@@ -24,15 +24,18 @@ export function findEncoding(name: string | undefined): MessageEncoding | undefi
 }
 
 /**
- * The encoding of the answers: that of the request, if the client's list has it. A client without
- * a list can at least read what it writes.
+ * The encoding of the answers: the first of the preferred ones that the client's list has; else that of
+ * the request, if the list has it. A client without a list can at least read what it writes.
  */
 export function answerEncoding(
   request: MessageEncoding,
   accepted: string | undefined,
+  preferred: readonly string[] = [],
 ): MessageEncoding {
-  if (request === identity || accepted === undefined) {
+  if (accepted === undefined || (request === identity && preferred.length === 0)) {
     return request;
   }
-  return accepted.split(',').some((name) => name.trim() === request.name) ? request : identity;
+  const names = accepted.split(',').map((name) => name.trim());
+  const name = preferred.find((each) => names.includes(each)) ?? request.name;
+  return names.includes(name) ? (ENCODINGS.get(name) ?? identity) : identity;
 }

@@ -127,7 +127,11 @@ class GrpcJsServer extends ServerBase {
       peer: session?.peer ?? 'unix:',
       deadline,
       requestEncoding,
-      answerEncoding: answerEncoding(requestEncoding, text(headers['grpc-accept-encoding'])),
+      answerEncoding: answerEncoding(
+        requestEncoding,
+        text(headers['grpc-accept-encoding']),
+        method.packing?.encodings,
+      ),
       onSent: () => session?.pings.onSent(),
     });
   }

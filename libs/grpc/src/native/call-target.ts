@@ -40,7 +40,8 @@ export function resolveCall(head: RequestHead, table: MethodTable): Resolution {
     const words = `grpc: Decompressor is not installed for grpc-encoding ${JSON.stringify(head.encoding)}`;
     return new GrpcStatusError(status.UNIMPLEMENTED, words);
   }
-  const answers = answerEncoding(requestEncoding, head.acceptEncoding);
+  const { packing } = method;
+  const answers = answerEncoding(requestEncoding, head.acceptEncoding, packing?.encodings);
   const { handler, guards } = method;
   const handleUnary = handler.kind === 'unary' ? handler.handle : undefined;
   const isPlain = requestEncoding === identity && answers === identity;

@@ -15,8 +15,9 @@ import { encodeFrame, FLAG_COMPRESSED, FRAME_HEADER_BYTES } from './frames.js';
 export function packMessage(
   encoding: MessageEncoding,
   message: Uint8Array,
+  bytesMin = 1,
 ): Buffer | Promise<Buffer> {
-  if (encoding === identity || message.byteLength === 0) {
+  if (encoding === identity || message.byteLength < bytesMin) {
     return encodeFrame(message, false);
   }
   const packed = encoding.compress(message);

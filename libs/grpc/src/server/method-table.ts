@@ -9,6 +9,7 @@
 import { GrpcError } from '../errors.js';
 import { GrpcStatusError, status } from '../status.js';
 import {
+  type AnswerPacking,
   type AuthorizeHook,
   type CallObserver,
   type HandlerByKind,
@@ -26,6 +27,7 @@ export interface RegisteredMethod {
   readonly handler: MethodHandler;
   /** Hooks of the service and of the method, in the order of their registration. */
   readonly guards: AuthorizeHook[];
+  readonly packing: AnswerPacking | undefined;
 }
 
 const NAME = '[A-Za-z_][A-Za-z0-9_]*';
@@ -40,7 +42,12 @@ export class MethodTable {
   readonly #services = new Set<string>();
   readonly #guards: { scope: string; hook: AuthorizeHook }[] = [];
 
-  register<K extends MethodKind>(path: string, kind: K, handle: HandlerByKind[K]): void {
+  register<K extends MethodKind>(
+    path: string,
+    kind: K,
+    handle: HandlerByKind[K],
+    packing?: AnswerPacking,
+  ): void {
     this.version += 1;
     const [, service, method] = PATH.exec(path) ?? [];
     if (service === undefined || method === undefined) {
@@ -57,6 +64,7 @@ export class MethodTable {
       // The signature ties the two together; the union cannot be built from type parameters.
       handler: { kind, handle } as unknown as MethodHandler,
       guards,
+      packing,
     });
     this.#services.add(service);
   }

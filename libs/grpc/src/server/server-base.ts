@@ -10,6 +10,7 @@ import { type Socket } from 'node:net';
 import { parseAddress, type ListenAddress } from '../address.js';
 import { GrpcError } from '../errors.js';
 import {
+  type AnswerPacking,
   type AuthorizeHook,
   type BoundAddress,
   type CallObserver,
@@ -66,8 +67,13 @@ export abstract class ServerBase implements GrpcServer, CallHost {
     return this.closing !== undefined;
   }
 
-  register<K extends MethodKind>(path: string, kind: K, handler: HandlerByKind[K]): void {
-    this.table.register(path, kind, handler);
+  register<K extends MethodKind>(
+    path: string,
+    kind: K,
+    handler: HandlerByKind[K],
+    packing?: AnswerPacking,
+  ): void {
+    this.table.register(path, kind, handler, packing);
   }
 
   authorize(scope: string, hook: AuthorizeHook): void {

@@ -333,7 +333,7 @@ export class ServerCall implements CallContext, MessageSink {
       return;
     }
     try {
-      const frame = packMessage(this.start.answerEncoding, message);
+      const frame = this.#pack(message);
       if (frame instanceof Promise) {
         frame.then(
           (packed) => this.#answerFrame(packed),
@@ -435,10 +435,15 @@ export class ServerCall implements CallContext, MessageSink {
         ? new GrpcStatusError(status.INTERNAL, 'a message was written after the call had ended')
         : this.#end;
     }
-    const frame = packMessage(this.start.answerEncoding, message);
+    const frame = this.#pack(message);
     return frame instanceof Promise
       ? frame.then((packed) => this.#sendOrWait(packed))
       : this.#sendOrWait(frame);
+  }
+
+  #pack(message: MessageBytes): Buffer | Promise<Buffer> {
+    const { answerEncoding, method } = this.start;
+    return packMessage(answerEncoding, message, method.packing?.bytesMin);
   }
 
   /** Keeps writes in order while one of them waits. */
