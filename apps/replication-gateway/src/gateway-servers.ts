@@ -24,9 +24,11 @@ import { descriptorSet } from '@flotilla/proto';
 import { register } from 'prom-client';
 import { createRestApp, type RestApp } from './app.module.js';
 import { type GatewayConfig } from './config/gateway-config.js';
+import { offeredEncodings } from './config/compression.js';
 import { SYSTEM_CLOCK } from './gateway-clock.js';
 import { type ServedAddresses } from './gateway.js';
 import { ForwardedKv } from './leader/forwarded-kv.js';
+import { LinkService } from './leader/link/link.service.js';
 import { LogService } from './leader/log.service.js';
 import { MetadataService } from './leader/metadata.service.js';
 import { ReplicationMetrics } from './leader/replication-metrics.js';
@@ -46,6 +48,7 @@ export interface GatewayParts {
 
 export class GatewayServers {
   private readonly server: GrpcServer;
+  private readonly link: LinkService;
   private app: RestApp | undefined;
 
   constructor(private readonly parts: GatewayParts) {
@@ -53,10 +56,13 @@ export class GatewayServers {
     const { replication } = loaded.config;
     this.server = createGrpcServer(replication.transport, { logger: logger.child('grpc') });
     const metrics = new ReplicationMetrics(register, directory);
-    const { sendMessageBytesMax } = replication;
+    const { sendMessageBytesMax, heartbeatIntervalMs: heartbeatMs, compression } = replication;
     new MetadataService(directory).register(this.server);
     new LogService(feed, SYSTEM_CLOCK, metrics, sendMessageBytesMax).register(this.server);
     new SnapshotService(feed, SYSTEM_CLOCK, metrics, sendMessageBytesMax).register(this.server);
+    const linkParts = { feed, directory, clock: SYSTEM_CLOCK, metrics, heartbeatMs };
+    this.link = new LinkService({ ...linkParts, encodings: offeredEncodings(compression) });
+    this.link.register(this.server);
     new ForwardedKv(pool, directory, SYSTEM_CLOCK).register(this.server);
   }
 
@@ -78,6 +84,7 @@ export class GatewayServers {
 
   /** Idempotent. Running calls may go on for `graceMs`. */
   async stop(graceMs: number): Promise<void> {
+    this.link.close();
     await this.server.close({ graceMs });
     await this.app?.close();
   }

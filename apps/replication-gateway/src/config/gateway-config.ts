@@ -25,6 +25,7 @@ import {
 } from '@flotilla/platform';
 import { Type } from 'class-transformer';
 import { ValidateNested } from 'class-validator';
+import { type Compression, COMPRESSIONS } from './compression.js';
 import { GATEWAY_SETTINGS } from './settings.js';
 
 const SECOND_MS = 1_000;
@@ -34,6 +35,8 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
 const LEASE_INTERVAL_MS_MIN = 50;
 const LEASE_INTERVAL_MS_MAX = 100 * SECOND_MS;
 const INTERVAL_MS_MIN = 10;
+const HEARTBEAT_INTERVAL_MS_MIN = 50;
+const HEARTBEAT_INTERVAL_MS_MAX = MINUTE_MS;
 const RECOVERIES_MAX = 64;
 /** A message of one command has to fit, whatever its size. */
 const SEND_MESSAGE_BYTES_MIN = 1024;
@@ -53,6 +56,9 @@ export class ReplicationConfig extends TlsConfig {
   @CertificateForTls() @ServiceUrl() readonly address: string = '';
   @IntegerBetween(SEND_MESSAGE_BYTES_MIN, SEND_MESSAGE_BYTES_MAX)
   readonly sendMessageBytesMax: number = 0;
+  @DurationBetween(HEARTBEAT_INTERVAL_MS_MIN, HEARTBEAT_INTERVAL_MS_MAX)
+  readonly heartbeatIntervalMs: number = 0;
+  @OneOf(COMPRESSIONS) readonly compression: Compression = 'snappy';
   @OneOf(GRPC_TRANSPORTS) readonly transport: GrpcTransport = 'native';
   /** Of the leader cluster; none in a leader cluster, where the rest is of no meaning either. */
   @ServiceUrlList({ optional: true }) readonly leaderAddresses: readonly string[] = [];

@@ -7,6 +7,7 @@
  */
 import { GRPC_TRANSPORTS } from '@flotilla/grpc';
 import { defineSettings, LOG_LEVELS, type Setting, tlsSettings } from '@flotilla/platform';
+import { COMPRESSIONS } from './compression.js';
 import { FOLLOWER_SETTINGS } from './follower-settings.js';
 
 const GENERAL: readonly Setting[] = [
@@ -82,6 +83,19 @@ const REPLICATION: readonly Setting[] = [
     default: 4_194_304,
     field: 'replication.sendMessageBytesMax',
     description: 'size of one message to a follower cluster',
+  },
+  {
+    key: 'replication.heartbeat-interval',
+    kind: 'duration' as const,
+    default: '1s',
+    description: 'time between messages to an attached gateway that has nothing else to be told',
+  },
+  {
+    key: 'replication.compression',
+    kind: 'enum' as const,
+    values: COMPRESSIONS,
+    default: 'snappy',
+    description: 'how messages to attached gateways are packed, if those can unpack it',
   },
   {
     key: 'replication.transport',

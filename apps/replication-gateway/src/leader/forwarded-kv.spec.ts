@@ -20,7 +20,9 @@ afterEach(() => served?.close());
 
 async function open(nodes: FakeNodes, replicas?: readonly number[]): Promise<Served> {
   const find = (name: string) =>
-    replicas && name === TABLE.toString() ? { id: 1, name, epoch: 1, replicas } : undefined;
+    replicas && name === TABLE.toString()
+      ? { id: 1, name, epoch: 1, replicas, revision: 1 }
+      : undefined;
   served = await serve(new ForwardedKv(nodes.pool, { find }, SYSTEM_CLOCK));
   return served;
 }

@@ -8,7 +8,8 @@ let served: Served | undefined;
 afterEach(() => served?.close());
 
 async function get(isKnown: boolean, names: readonly string[]): Promise<string[]> {
-  const all = () => names.map((name, at) => ({ id: at + 1, name, epoch: 1, replicas: [1] }));
+  const all = () =>
+    names.map((name, at) => ({ id: at + 1, name, epoch: 1, replicas: [1], revision: 1 }));
   served = await serve(new MetadataService({ isKnown, all }));
   const answer = await served.unary(METADATA_GET, new Uint8Array(0));
   return replicationV1.MetadataResponse.decode(answer).tables.map(

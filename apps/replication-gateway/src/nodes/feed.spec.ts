@@ -123,6 +123,7 @@ describe('a whole table', () => {
       position: isFirst ? where : undefined,
       rows: [{ key: Buffer.from(key), ...row }],
       more,
+      deletedKeys: [],
     });
 
   async function keysOf(nodes: FakeNodes): Promise<string[]> {

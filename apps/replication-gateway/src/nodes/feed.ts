@@ -6,7 +6,7 @@
  * has it as of another moment. The history of a table is never mixed with that of another one of the
  * same name.
  */
-import { GrpcStatusError, status } from '@flotilla/grpc';
+import { GrpcStatusError, status, type StatusCode } from '@flotilla/grpc';
 import { feedV1, hot } from '@flotilla/proto';
 import { type GatewayClock } from '../gateway-clock.js';
 import { passedOn } from './node-error.js';
@@ -15,6 +15,8 @@ import { type TableDirectory } from './table-directory.js';
 
 export const READ_LOG = '/flotilla.replication.v1.Feed/ReadLog';
 export const READ_TABLE = '/flotilla.replication.v1.Feed/ReadTable';
+/** How a node ends a stream whose reader rests for too long; it goes on when it is read again. */
+const RESTED = status.DEADLINE_EXCEEDED;
 /** Nodes that are tried in a row before a call is given up; they are tried in rounds. */
 const ATTEMPTS_MAX = 12;
 const PAUSE_MS = 50;
@@ -32,7 +34,19 @@ export interface LogOptions extends ReadOptions {
 }
 
 export type LogChunk = hot.FeedLogChunk<hot.ReceivedEntry>;
-export type TableChunk = hot.FeedTableChunk<hot.ReceivedRow>;
+export type TableChunk = hot.ReceivedTableChunk;
+
+/** A table and the history of it that is meant. */
+export interface TableHistory {
+  readonly name: string;
+  readonly epoch: number;
+}
+
+export interface FollowOptions {
+  readonly signal: AbortSignal;
+  /** Bytes of commands in a chunk. */
+  readonly chunkBytesMax: number;
+}
 
 export class Feed {
   constructor(
@@ -84,6 +98,45 @@ export class Feed {
         throw new GrpcStatusError(status.UNAVAILABLE, 'a replica is behind');
       } catch (error) {
         await this.another(attempts, way, error);
+      }
+    }
+  }
+
+  /**
+   * The log from `from` on, and on: each chunk as soon as a node has it and the reader wants it. The first one
+   * has the position, and is the only one if the log ends before `from`; the others have entries
+   * without gaps, or say that the log was cut, which is the end. While nobody reads, nothing is read.
+   */
+  async *followLog(
+    { name, epoch }: TableHistory,
+    from: number,
+    options: FollowOptions,
+  ): AsyncGenerator<LogChunk, void, undefined> {
+    const table = Buffer.from(name);
+    const { chunkBytesMax } = options;
+    let begun = false;
+    let next = from;
+    for (const attempts = new Attempts(this.clock, options.signal); ;) {
+      const way = this.wayTo(table);
+      const wanted = { table, epoch: BigInt(epoch), from: BigInt(next), chunkBytesMax };
+      const request = feedV1.ReadLogRequest.encode({ ...wanted, follow: true, linearizable: true });
+      const unbounded = { deadlineMs: undefined, signal: options.signal };
+      try {
+        for await (const bytes of this.stream(way, READ_LOG, request.finish(), unbounded)) {
+          const chunk = hot.decodeLogChunk(bytes);
+          this.pool.worked(way);
+          if (!begun && !chunk.position) throw garbled('a log does not begin with its position');
+          const due = until(chunk, next, Infinity);
+          next += due.entries.length;
+          attempts.progressed();
+          if (!begun || due.entries.length > 0 || due.compacted) yield due;
+          if (due.compacted || (!begun && chunk.appliedIndex + 1 < next)) return;
+          begun = true;
+        }
+        // Whoever answered does not have all that another one has told before, or is going away.
+        throw new GrpcStatusError(status.UNAVAILABLE, 'a log that was followed came to an end');
+      } catch (error) {
+        await this.another(attempts, way, error, RESTED);
       }
     }
   }
@@ -145,10 +198,16 @@ export class Feed {
     return way;
   }
 
-  private async another(attempts: Attempts, way: NodeWay, error: unknown): Promise<void> {
-    const mayHelp = error instanceof GrpcStatusError && error.code === status.UNAVAILABLE;
-    if (!mayHelp) throw passedOn(error);
-    this.pool.failed(way);
+  private async another(
+    attempts: Attempts,
+    way: NodeWay,
+    error: unknown,
+    harmless?: StatusCode,
+  ): Promise<void> {
+    if (!(error instanceof GrpcStatusError)) throw passedOn(error);
+    const isHarmless = error.code === harmless;
+    if (error.code !== status.UNAVAILABLE && !isHarmless) throw passedOn(error);
+    if (!isHarmless) this.pool.failed(way);
     await attempts.pause(error);
   }
 }

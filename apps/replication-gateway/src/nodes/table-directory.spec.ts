@@ -80,7 +80,13 @@ describe('the directory of tables', () => {
     told.push({ begins: true, tables: [table(1, 'a'), table(2, 'b')] });
     told.push({ tables: [table(3, 'a', [2, 3])], deletedTables: [1n, 2n] });
     await vi.waitFor(() => expect(names()).toEqual(['a']), WAIT);
-    expect(directory.find('a')).toEqual({ id: 3, name: 'a', epoch: 3, replicas: [2, 3] });
+    expect(directory.find('a')).toEqual({
+      id: 3,
+      name: 'a',
+      epoch: 3,
+      revision: 0,
+      replicas: [2, 3],
+    });
   });
 
   it('keeps what it knows when a node is lost, until another one has told all', async () => {

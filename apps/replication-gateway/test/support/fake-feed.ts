@@ -77,7 +77,7 @@ export class FakeTable {
         version: 1,
       }));
       const more = at + this.rowsPerChunk < pairs.length;
-      yield { position: at === 0 ? position : undefined, rows, more };
+      yield { position: at === 0 ? position : undefined, rows, more, deletedKeys: [] };
     }
   }
 }
