@@ -22,6 +22,7 @@ export { openMemoryEngine } from './engine/memory/memory-engine.js';
 export { WriteBehindEngine, type WriteBehindPorts } from './engine/write-behind-engine.js';
 export { openRocksEngine, type RocksEngineOptions } from './engine/rocksdb/rocksdb-engine.js';
 export { isReadOnlyTxn } from './table/command-apply.js';
+export { CHANGED_BYTES_MAX, CHANGED_KEYS_MAX } from './table/changed-keys.js';
 export { COMPACT_ROWS_DEFAULT } from './table/compaction.js';
 export type { Condition, ConditionOperator, ConditionTest } from './table/condition.js';
 export { toKeyValue } from './table/operations.js';

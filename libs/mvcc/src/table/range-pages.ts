@@ -75,7 +75,10 @@ class RangePager implements TableIterator {
   }
 
   private counted(mayGoOn: MayGoOn): PageSlice {
-    for (let row = this.take(); row !== undefined; row = this.take()) {
+    for (;;) {
+      if (!this.isPrepared(mayGoOn)) return this.sliceOf([], true, false);
+      const row = this.take();
+      if (row === undefined) break;
       if (this.pageRows === this.rowsLeft) {
         this.rowsLeft = 0;
         return this.sliceOf([], true, true);
@@ -91,7 +94,10 @@ class RangePager implements TableIterator {
     const bytesMax = this.query.pageBytesMax ?? RANGE_PAGE_BYTES_MAX;
     const kvs: TableRow[] = [];
     let unaskedBytes = 0;
-    for (let row = this.take(); row !== undefined; row = this.take()) {
+    for (;;) {
+      if (!this.isPrepared(mayGoOn)) return this.sliceOf(kvs, true, false);
+      const row = this.take();
+      if (row === undefined) break;
       const rowBytes = encodedRowBytes(row);
       const isFull = this.pageRows > 0 && this.pageBytes + rowBytes >= bytesMax;
       if (isFull || this.rowsLeft === 0) {
@@ -112,6 +118,11 @@ class RangePager implements TableIterator {
 
   private sliceOf(kvs: TableRow[], more: boolean, isLast: boolean): PageSlice {
     return { kvs, more, count: this.pageRows, isLast };
+  }
+
+  private isPrepared(mayGoOn: MayGoOn): boolean {
+    if (this.pending !== undefined || this.cursor?.prepare === undefined) return true;
+    return this.cursor.prepare(mayGoOn);
   }
 
   private take(): Version | undefined {

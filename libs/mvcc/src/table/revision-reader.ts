@@ -21,7 +21,8 @@ import {
   SCAN_PAGE_BYTES_MAX,
 } from './row-reader.js';
 import { TableError } from './table-error.js';
-import { undoWindow, type UndoWindow, WINDOW_BOUNDS, type WindowBounds } from './undo-window.js';
+import { type MayGoOn } from './table-types.js';
+import { type UndoWindow, WINDOW_BOUNDS, type WindowBounds, WindowGather } from './undo-window.js';
 import { damaged } from './varint.js';
 
 /** What a read at a revision goes by. */
@@ -39,6 +40,8 @@ export interface RevisionView {
 
 const NOTHING: UndoWindow = { undos: [], upTo: undefined };
 const ZERO = Buffer.alloc(1);
+const EMPTY = Buffer.alloc(0);
+const ALWAYS: MayGoOn = () => true;
 
 export class RevisionReader implements RowReader {
   constructor(
@@ -70,7 +73,9 @@ export class RevisionReader implements RowReader {
 class RevisionCursor implements RowCursor {
   private readonly live: PagedItems;
   private nextLive: Version | undefined;
-  private window: UndoWindow;
+  private window = NOTHING;
+  /** The next window, until it is whole. */
+  private gather: WindowGather | undefined;
   private at = 0;
   private readonly newest: number;
 
@@ -80,8 +85,8 @@ class RevisionCursor implements RowCursor {
     private readonly bounds: WindowBounds,
   ) {
     this.newest = view.newestNow();
-    // Both at once: the first window and the live rows are of one moment.
-    this.window = this.readWindow(options.range);
+    // Both at once: the changes and the live rows are of one moment.
+    this.gather = this.openWindow(options.range);
     const iterator = view.engine.iterator({
       ...view.keyspace.liveRange(options.range),
       content: 'values',
@@ -91,17 +96,23 @@ class RevisionCursor implements RowCursor {
     this.passLive();
   }
 
+  prepare(mayGoOn: MayGoOn): boolean {
+    if (this.gather === undefined && this.isWindowOver) this.goOnAbove();
+    if (this.gather === undefined) return true;
+    const window = this.gather.run(mayGoOn);
+    if (window === undefined) return false;
+    this.window = window;
+    this.at = 0;
+    this.gather = undefined;
+    return true;
+  }
+
   next(): Version | undefined {
     for (;;) {
+      while (this.gather !== undefined || this.isWindowOver) this.prepare(ALWAYS);
       const undo = this.window.undos[this.at];
       const live = this.nextLive;
-      if (undo === undefined) {
-        const { upTo } = this.window;
-        if (upTo !== undefined && (live === undefined || isAbove(live.key, upTo))) {
-          this.goOnAbove(upTo);
-          continue;
-        }
-      } else {
+      if (undo !== undefined) {
         const order = live === undefined ? -1 : Buffer.compare(undo.key, live.key);
         if (order <= 0) {
           this.at += 1;
@@ -119,6 +130,8 @@ class RevisionCursor implements RowCursor {
 
   close(): void {
     this.live.close();
+    this.gather?.close();
+    this.gather = undefined;
     this.nextLive = undefined;
     this.window = NOTHING;
     this.at = 0;
@@ -129,24 +142,26 @@ class RevisionCursor implements RowCursor {
     this.nextLive = item === undefined ? undefined : decodeVersion(item);
   }
 
-  private goOnAbove(key: Buffer): void {
+  private get isWindowOver(): boolean {
+    const { undos, upTo } = this.window;
+    if (upTo === undefined || undos[this.at] !== undefined) return false;
+    return this.nextLive === undefined || isAbove(this.nextLive.key, upTo);
+  }
+
+  private goOnAbove(): void {
     if (this.view.isOvertaken()) {
       const message = `revision ${this.view.revision} was given up while it was read`;
       throw new TableError('TABLE_COMPACTED', message);
     }
     const { end } = this.options.range;
     // The first key above another one is that one and a zero byte.
-    this.window = this.readWindow({ start: Buffer.concat([key, ZERO]), end });
-    this.at = 0;
+    const start = Buffer.concat([this.window.upTo ?? EMPTY, ZERO]);
+    this.gather = this.openWindow({ start, end });
   }
 
-  private readWindow(range: KeyRange): UndoWindow {
+  private openWindow(range: KeyRange): WindowGather {
     const scan = openScan(this.view, this.newest);
-    try {
-      return undoWindow(scan, range, this.options.keysOnly, this.bounds);
-    } finally {
-      scan.close();
-    }
+    return new WindowGather(scan, range, this.options.keysOnly, this.bounds);
   }
 }
 

@@ -9,9 +9,12 @@ import { ABSENT, type TableVersions } from '../cache/version-cache.js';
 import { type Engine, type EngineIterator } from '../engine/engine.js';
 import { isEmptyRange, type Keyspace, type KeyRange } from './keyspace.js';
 import { decodeVersion, Version } from './row-codec.js';
+import { type MayGoOn } from './table-types.js';
 
 export interface RowCursor {
   next(): Version | undefined;
+  /** Does, for a while, what has to be done before the next row; false while there is more of it. */
+  prepare?(mayGoOn: MayGoOn): boolean;
   close(): void;
 }
 

@@ -11,6 +11,8 @@ export type TableErrorCode =
   | 'TABLE_COMPACTED'
   /** The revision asked for has not been reached. */
   | 'TABLE_FUTURE_REVISION'
+  /** More keys have changed than can be told as changes. */
+  | 'TABLE_CHANGES_TOO_MANY'
   /** The table was destroyed or the iterator closed. */
   | 'TABLE_CLOSED'
   /** A chunk of a snapshot is damaged, missing or out of order. */

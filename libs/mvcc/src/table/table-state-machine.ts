@@ -13,6 +13,7 @@ import { type RangeCache, type TableRuns } from '../cache/range-cache.js';
 import { ABSENT, type TableVersions, type VersionCache } from '../cache/version-cache.js';
 import { type Engine } from '../engine/engine.js';
 import { ApplyBatch } from './apply-batch.js';
+import { ChangedRows } from './changed-rows.js';
 import { applyCommand } from './command-apply.js';
 import { decodeCommand, type DecodedCommand } from './command-decoder.js';
 import { COMPACT_ROWS_DEFAULT, compactHistory } from './compaction.js';
@@ -21,7 +22,7 @@ import { Keyspace, otherSlot } from './keyspace.js';
 import { decodeMeta, freshMeta, type Meta } from './meta-row.js';
 import { openPackedPages, type PackedQuery } from './packed-pages.js';
 import { openPages, readPage, singlePage } from './range-pages.js';
-import { RevisionReader } from './revision-reader.js';
+import { RevisionReader, type RevisionView } from './revision-reader.js';
 import { LatestReader, ROWS_HINT_DEFAULT, type RowReader } from './row-reader.js';
 import { UnsettledReads } from './row-stretches.js';
 import { activeKeyspace, clearInactive } from './slots.js';
@@ -29,6 +30,8 @@ import { TableError } from './table-error.js';
 import { TableSnapshot } from './table-snapshot.js';
 import {
   type ApplyResult,
+  type ChangesIterator,
+  type ChangesQuery,
   type CompactResult,
   type Hasher,
   type LogEntry,
@@ -60,6 +63,7 @@ export const BATCH_ENTRIES_MAX = 256;
 export const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 
 const HASH_HEAD_BYTES = 6 * 8;
+const NO_KEY = Buffer.alloc(0);
 
 export class TableStateMachine {
   private readonly engine: Engine;
@@ -131,6 +135,18 @@ export class TableStateMachine {
   /** All pages of a range, as it is at the call. */
   iterate(query: RangeQuery): TableIterator {
     return openPages(this.readerAt(query.revision), query);
+  }
+
+  /**
+   * What changed since a revision. Throws TableError TABLE_COMPACTED where history does not reach back
+   * that far, and, as its pages are read, TABLE_CHANGES_TOO_MANY.
+   */
+  iterateChanges({ since, revision, afterKey, pageBytesMax }: ChangesQuery): ChangesIterator {
+    const upTo = revision === undefined || revision === 0 ? this.meta.revision : revision;
+    const view = this.viewAt(upTo);
+    if (since > upTo) throw futureRevision(since, { ...this.meta, revision: upTo });
+    if (since < this.meta.compactedRevision) throw compactedRevision(since, this.meta);
+    return new ChangedRows(view, { since, afterKey: afterKey ?? NO_KEY, pageBytesMax });
   }
 
   /** The same pages, of the newest state, as bytes: what is asked for often comes from memory. */
@@ -308,11 +324,13 @@ export class TableStateMachine {
   private readerAt(revision: number | undefined): RowReader {
     this.requireOpen();
     if (revision === undefined || revision <= 0) return this.latest;
+    return new RevisionReader(this.viewAt(revision));
+  }
+
+  private viewAt(revision: number): RevisionView {
+    this.requireOpen();
     if (revision > this.meta.revision) throw futureRevision(revision, this.meta);
-    if (revision < this.meta.compactedRevision) {
-      const message = `revision ${revision} is compacted: ${this.meta.compactedRevision} is the oldest`;
-      throw new TableError('TABLE_COMPACTED', message);
-    }
+    if (revision < this.meta.compactedRevision) throw compactedRevision(revision, this.meta);
     const { engine, keyspace, latest } = this;
     const { epoch } = this.meta;
     const newestNow = (): number => this.meta.revision;
@@ -321,8 +339,7 @@ export class TableStateMachine {
       this.keyspace !== keyspace ||
       this.meta.epoch !== epoch ||
       this.meta.compactedRevision > revision;
-    const view = { engine, keyspace, latest, epoch, revision, newestNow, isOvertaken };
-    return new RevisionReader(view);
+    return { engine, keyspace, latest, epoch, revision, newestNow, isOvertaken };
   }
 
   private storedMeta(keyspace: Keyspace): Meta {
@@ -362,6 +379,11 @@ function notStaged(message: string): TableError {
 
 function outOfOrder(index: number, previous: number): TableError {
   return new TableError('TABLE_ENTRY_ORDER', `entry ${index} was given after entry ${previous}`);
+}
+
+function compactedRevision(revision: number, meta: Meta): TableError {
+  const message = `revision ${revision} is compacted: ${meta.compactedRevision} is the oldest`;
+  return new TableError('TABLE_COMPACTED', message);
 }
 
 function futureRevision(revision: number, meta: Meta): TableError {

@@ -119,6 +119,37 @@ export interface TableIterator {
   close(): void;
 }
 
+/** What changed between two revisions. */
+export interface ChangesQuery {
+  /** Changes of this revision and of those before do not count. 0 is before all. */
+  since: number;
+  /** Up to which revision; absent or 0 for the newest. Rows are as they were then. */
+  revision?: number;
+  /** Only keys after this one; empty for all. */
+  afterKey?: Uint8Array;
+  /** Bound of the keys and values of a page; one row may be larger. */
+  pageBytesMax: number;
+}
+
+/** A piece of a page of changes. */
+export interface ChangesSlice {
+  /** Rows of changed keys that exist at the revision. */
+  rows: TableRow[];
+  /** Keys that were deleted since, and do not exist at the revision. In order with the rows of the page. */
+  deletedKeys: Buffer[];
+  /** Whether further changes follow; said of the page once `isLast`. */
+  more: boolean;
+  isLast: boolean;
+}
+
+/** All changes between two revisions in the order of keys, page by page. */
+export interface ChangesIterator {
+  /** The next piece. At least something is looked at, whatever `mayGoOn` says. */
+  slice(mayGoOn: MayGoOn): ChangesSlice | undefined;
+  /** Frees what is open; idempotent. Must be called. */
+  close(): void;
+}
+
 /** A piece of a page whose rows are packed: field `kvs` of `regatta.v1.RangeResponse`, again and again. */
 export interface PackedSlice {
   /** Views of memory that is never written again. */

@@ -9,10 +9,14 @@ import { type ChangeRowReader } from './change-row.js';
 import { type ChangeScan } from './change-scan.js';
 import { type KeyRange } from './keyspace.js';
 import { Version } from './row-codec.js';
+import { type MayGoOn } from './table-types.js';
 
 /** Bounds of a window; where one is exceeded, the lower half stays. One key is always held. */
 export const WINDOW_KEYS_MAX = 4_096;
 export const WINDOW_BYTES_MAX = 8 * 1024 * 1024;
+
+/** So many changes are looked at before it is asked again whether there is time. */
+const UNASKED_CHANGES_MAX = 64;
 
 export interface WindowBounds {
   readonly keysMax: number;
@@ -37,33 +41,54 @@ export interface UndoWindow {
   readonly upTo: Buffer | undefined;
 }
 
-/** Reads the scan to its end. With `keysOnly`, values are left out. */
-export function undoWindow(
-  scan: ChangeScan,
-  range: KeyRange,
-  keysOnly: boolean,
-  { keysMax, bytesMax }: WindowBounds,
-): UndoWindow {
-  let found = new Map<string, Undo>();
-  let bytes = 0;
-  let upTo: Buffer | undefined;
-  for (let change = scan.next(); change !== undefined; change = scan.next()) {
+/** A window in the making: reads the scan to its end, a piece at a time. */
+export class WindowGather {
+  private found = new Map<string, Undo>();
+  private bytes = 0;
+  private upTo: Buffer | undefined;
+
+  /** With `keysOnly`, values are left out. */
+  constructor(
+    private readonly scan: ChangeScan,
+    private readonly range: KeyRange,
+    private readonly keysOnly: boolean,
+    private readonly bounds: WindowBounds,
+  ) {}
+
+  /** The window, once it is whole. */
+  run(mayGoOn: MayGoOn): UndoWindow | undefined {
+    for (let looked = 1; ; looked++) {
+      const change = this.scan.next();
+      if (change === undefined) break;
+      this.look(change);
+      if (looked % UNASKED_CHANGES_MAX === 0 && !mayGoOn()) return undefined;
+    }
+    this.close();
+    return { undos: [...this.found.values()].sort(byKey), upTo: this.upTo };
+  }
+
+  close(): void {
+    this.scan.close();
+  }
+
+  private look(change: ChangeRowReader): void {
+    const { range, found, keysOnly } = this;
     // Beyond the bound something was left out already, and within it the first change counts.
-    const end = upTo ?? range.end;
-    if (change.compareKey(range.start) < 0) continue;
-    if (end !== undefined && change.compareKey(end) >= 0) continue;
+    const end = this.upTo ?? range.end;
+    if (change.compareKey(range.start) < 0) return;
+    if (end !== undefined && change.compareKey(end) >= 0) return;
     const name = change.keyName();
-    if (found.has(name)) continue;
+    if (found.has(name)) return;
     const undo = undoOf(change, keysOnly);
     found.set(name, undo);
-    bytes += bytesOf(undo);
-    if (found.size <= keysMax && bytes <= bytesMax) continue;
+    this.bytes += bytesOf(undo);
+    const { keysMax, bytesMax } = this.bounds;
+    if (found.size <= keysMax && this.bytes <= bytesMax) return;
     const kept = lowest([...found.values()], keysMax / 2, bytesMax / 2);
-    found = new Map(kept.map((each) => [each.key.toString('latin1'), each]));
-    bytes = kept.reduce((sum, each) => sum + bytesOf(each), 0);
-    upTo = kept[kept.length - 1]?.key;
+    this.found = new Map(kept.map((each) => [each.key.toString('latin1'), each]));
+    this.bytes = kept.reduce((sum, each) => sum + bytesOf(each), 0);
+    this.upTo = kept[kept.length - 1]?.key;
   }
-  return { undos: [...found.values()].sort(byKey), upTo };
 }
 
 /** A copy: views would keep whole rows in memory. */
