@@ -298,6 +298,108 @@ describe('a table that was filled out of sight', () => {
   });
 });
 
+describe('a table at a revision, and what changed in it', () => {
+  const chunks = ({ messages }: OpenStream) => messages.map((each) => hot.decodeTableChunk(each));
+  const rowsOf = (stream: OpenStream) => chunks(stream).flatMap(({ rows }) => rows);
+  const named = (stream: OpenStream) =>
+    rowsOf(stream).map(({ key, value }) => `${key.toString()}=${value.toString()}`);
+  const deletedOf = (stream: OpenStream) =>
+    chunks(stream).flatMap(({ deletedKeys }) => deletedKeys.map(String));
+
+  it('is told as it was then, from after a key on, and stands for the entry of that revision', async () => {
+    const node = await FeedNode.open();
+    const table = await node.create('t');
+    for (const key of ['a', 'b', 'c']) await node.put(table, key, 'old');
+    const revision = await node.put(table, 'd', 'old');
+    for (const key of ['a', 'c', 'e']) await node.put(table, key, 'new');
+    await node.remove(table, 'd');
+    const stream = node.readTable('t', { atRevision: BigInt(revision), chunkBytesMax: 1 });
+    await stream.ended;
+    expect(named(stream)).toEqual(['a=old', 'b=old', 'c=old', 'd=old']);
+    expect(chunks(stream)[0]?.position).toMatchObject({ appliedIndex: revision, revision });
+    expect(chunks(stream).map(({ more }) => more)).toEqual([true, true, true, false]);
+    const rest = node.readTable('t', { atRevision: BigInt(revision), afterKey: Buffer.from('b') });
+    await rest.ended;
+    expect(named(rest)).toEqual(['c=old', 'd=old']);
+    const now = node.readTable('t', { afterKey: Buffer.from('b') });
+    await now.ended;
+    expect(named(now)).toEqual(['c=new', 'e=new']);
+  });
+
+  it('is what was put and deleted since, in the order of keys, and can be gone on with', async () => {
+    const node = await FeedNode.open();
+    const table = await node.create('t');
+    for (const key of ['a', 'b', 'c', 'd']) await node.put(table, key, 'old');
+    const since = BigInt(table.machine.state.revision);
+    for (const key of ['c', 'a', 'e']) await node.put(table, key, 'new');
+    await node.remove(table, 'b');
+    const revision = await node.remove(table, 'e');
+    const stream = node.readTable('t', { sinceRevision: since, chunkBytesMax: 1 });
+    await stream.ended;
+    expect([named(stream), deletedOf(stream)]).toEqual([
+      ['a=new', 'c=new'],
+      ['b', 'e'],
+    ]);
+    const order = chunks(stream).map(({ rows, deletedKeys }) => [
+      ...rows.map(({ key }) => key.toString()),
+      ...deletedKeys.map(String),
+    ]);
+    expect(order).toEqual([['a'], ['b'], ['c'], ['e']]);
+    expect(chunks(stream)[0]?.position).toMatchObject({ appliedIndex: revision, revision });
+    await node.put(table, 'c', 'too late');
+    const rest = node.readTable('t', {
+      sinceRevision: since,
+      atRevision: BigInt(revision),
+      afterKey: Buffer.from('b'),
+    });
+    await rest.ended;
+    expect([named(rest), deletedOf(rest)]).toEqual([['c=new'], ['e']]);
+    const none = node.readTable('t', { sinceRevision: BigInt(table.machine.state.revision) });
+    await none.ended;
+    expect(chunks(none)).toMatchObject([{ rows: [], deletedKeys: [], more: false }]);
+  });
+
+  it('is refused where history does not tell it any more, or not yet', async () => {
+    const node = await FeedNode.open();
+    const table = await node.create('t');
+    for (const key of ['a', 'b', 'c', 'd']) await node.put(table, key);
+    const { revision } = table.machine.state;
+    while (!table.machine.compact(revision - 1).done);
+    const gone = BigInt(revision - 2);
+    const future = BigInt(revision + 1);
+    for (const fields of [
+      { atRevision: gone },
+      { atRevision: future },
+      { sinceRevision: gone },
+      { sinceRevision: future },
+      { sinceRevision: BigInt(revision), atRevision: BigInt(revision - 1) },
+    ]) {
+      const refused = expect(node.readTable('t', fields).ended);
+      await refused.rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+    }
+    const last = node.readTable('t', { atRevision: BigInt(revision - 1) });
+    await last.ended;
+    expect(named(last)).toEqual(['a=a', 'b=b', 'c=c']);
+    for (const field of ['atRevision', 'sinceRevision']) {
+      const refused = expect(node.readTable('t', { [field]: 2n ** 53n }).ended);
+      await refused.rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    }
+  });
+
+  it('ends with an error when history is given up while it is read', async () => {
+    const node = await FeedNode.open();
+    const table = await node.create('t');
+    for (const key of ['a', 'b', 'c', 'd']) await node.put(table, key);
+    const stream = node.readTable('t', { sinceRevision: 1n, chunkBytesMax: 1 });
+    const release = stream.hold();
+    await vi.waitFor(() => expect(stream.messages.length).toBe(1), WAIT);
+    const revision = await node.put(table, 'a');
+    while (!table.machine.compact(revision).done);
+    release();
+    await expect(stream.ended).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+  });
+});
+
 describe('a watch of the tables', () => {
   const told = ({ messages }: OpenStream) =>
     messages.map((message) => feedV1.TablesChange.decode(message));
@@ -329,6 +431,7 @@ describe('a watch of the tables', () => {
           },
         ],
         deletedTables: [],
+        generation: 1n,
       },
       { begins: false, tables: [{ name: 'second', id: BigInt(second.id) }], deletedTables: [] },
       { begins: false, tables: [], deletedTables: [BigInt(first.id)] },

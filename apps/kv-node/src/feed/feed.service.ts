@@ -3,7 +3,7 @@
  *
  *   WatchTables   which tables and nodes there are, and what becomes of them
  *   ReadLog       the applied entries of a table from an index on
- *   ReadTable     all pairs of a table as of one moment
+ *   ReadTable     all pairs of a table as of one moment, or what changed since an earlier one
  *
  * Any replica answers for its table; a call for a table without one here is passed on, so a gateway
  * needs to reach only one node. Served on the API port: a gateway is a client of the cluster and not
@@ -35,6 +35,7 @@ import {
   TABLE_WATCHES_MAX,
 } from './feed-limits.js';
 import { LogStream } from './log-stream.js';
+import { openTablePages, tableWanted } from './table-pages.js';
 import { streamTable } from './table-stream.js';
 import { TableWatch } from './table-watch.js';
 
@@ -45,7 +46,7 @@ export const READ_LOG = path('ReadLog');
 export const READ_TABLE = path('ReadTable');
 
 /** What the two calls for a table have in common. */
-interface TableWanted {
+interface TableOfCall {
   readonly table: Buffer;
   readonly epoch: bigint;
   readonly linearizable: boolean;
@@ -137,23 +138,21 @@ export class FeedService {
   private async readTable(incoming: Incoming): Promise<void> {
     const { call, sink } = incoming;
     const request = decode(feedV1.ReadTableRequest, incoming.bytes);
+    const pageBytesMax = chunkBytes(request.chunkBytesMax, TABLE_CHUNK_BYTES);
+    const wanted = tableWanted(request, pageBytesMax);
     const found = await this.find(request, incoming);
     if (!found) return;
     const { info, table } = found;
-    const pageBytesMax = chunkBytes(request.chunkBytesMax, TABLE_CHUNK_BYTES);
-    const { revision, revisionOffset } = table.machine.state;
-    // On the wire an index is the revision that its entry has or would have.
-    const appliedIndex = table.machine.state.appliedIndex + revisionOffset;
-    const view = table.machine.iterate({ ...EVERYTHING, pageBytesMax });
-    const position = { tableId: info.id, epoch: info.epoch, appliedIndex, revision };
-    await this.reads.holding(view, () =>
-      streamTable(view, position, this.reads, this.runtime.clock, call, sink),
+    const pages = openTablePages(table.machine, wanted);
+    const source = { tableId: info.id, epoch: info.epoch };
+    await this.reads.holding(pages, () =>
+      streamTable(pages, source, this.reads, this.runtime.clock, call, sink),
     );
   }
 
   /** The replica here, once it is new enough; undefined if another node has answered instead. */
   private async find(
-    wanted: TableWanted,
+    wanted: TableOfCall,
     incoming: Incoming,
   ): Promise<{ readonly info: TableInfo; readonly table: RunningTable } | undefined> {
     const { method, bytes, call, sink, hops } = incoming;
@@ -194,9 +193,6 @@ export class FeedService {
     return this.runtime.deadline(call.deadline - this.runtime.clock.wallMs());
   }
 }
-
-/** From the empty key on, which a Txn may have written. */
-const EVERYTHING = { key: Buffer.alloc(0), rangeEnd: Buffer.from([0]) };
 
 function chunkBytes(wanted: number, usual: number): number {
   return wanted === 0 ? usual : Math.min(wanted, CHUNK_BYTES_MAX);

@@ -17,7 +17,6 @@ import {
   type RangePage,
   TableError,
   type TableIterator,
-  type TableRow,
   type TxnResult,
 } from '@flotilla/mvcc';
 import { type mvccV1 } from '@flotilla/proto';
@@ -63,12 +62,22 @@ export class SlicedReads {
 
   /** The same as rows, for who needs them one by one. */
   async rows(view: TableIterator, call: CallContext): Promise<RangePage | undefined> {
-    const kvs: TableRow[] = [];
-    for (;;) {
-      const slice = view.slice(this.budget());
-      if (slice === undefined) return undefined;
-      for (const row of slice.kvs) kvs.push(row);
-      if (slice.isLast) return { kvs, more: slice.more, count: slice.count };
+    const slices = await this.slices((mayGoOn) => view.slice(mayGoOn), call);
+    const last = slices.at(-1);
+    const kvs = slices.flatMap((slice) => slice.kvs);
+    return last && { kvs, more: last.more, count: last.count };
+  }
+
+  /** All pieces of a page, with turns of others in between; none if there is no page. */
+  async slices<T extends { readonly isLast: boolean }>(
+    read: (mayGoOn: MayGoOn) => T | undefined,
+    call: CallContext,
+  ): Promise<T[]> {
+    for (const slices: T[] = []; ;) {
+      const slice = read(this.budget());
+      if (slice === undefined) return slices;
+      slices.push(slice);
+      if (slice.isLast) return slices;
       await this.othersTurn(call);
     }
   }

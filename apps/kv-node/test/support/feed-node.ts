@@ -128,6 +128,13 @@ export class FeedNode {
     return (await table.group.propose(command, this.catalog.deadline(FAR_MS))).index;
   }
 
+  /** Deletes a key. Returns the index of the entry. */
+  async remove(table: RunningTable, key: string): Promise<number> {
+    const fields = { table: table.nameBytes, key: Buffer.from(key), prevKv: false, count: false };
+    const command = hot.encodeDeleteRangeCommand({ ...fields, rangeEnd: Buffer.alloc(0) });
+    return (await table.group.propose(command, this.catalog.deadline(FAR_MS))).index;
+  }
+
   readLog(table: string, fields: Partial<feedV1.ReadLogRequest> = {}): OpenStream {
     const request = { table: Buffer.from(table), from: 1n, ...fields };
     return this.stream(
