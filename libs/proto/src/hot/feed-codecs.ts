@@ -121,25 +121,10 @@ export function decodeLogChunk(bytes: Buffer): FeedLogChunk<ReceivedEntry> {
 }
 
 export function encodeTableChunk({ position, rows, more, deletedKeys }: FeedTableChunk): Buffer {
-  const four: Four | undefined = position && [
-    position.tableId,
-    position.epoch,
-    position.appliedIndex,
-    position.revision,
-  ];
-  let size = fourBytes(four) + flagBytes(more);
-  for (const row of rows) size += nestedBytes(rowBytes(row));
+  let size = tableHeadBytes({ position, rows }) + flagBytes(more);
   for (const key of deletedKeys) size += nestedBytes(key.length);
   const out = Buffer.allocUnsafe(size);
-  let at = writeFour(out, 0, four);
-  for (const row of rows) {
-    at = writeNested(out, at, 0x12, rowBytes(row));
-    at = writeData(out, at, 0x0a, row.key);
-    at = writeData(out, at, 0x12, row.value);
-    at = writeNumber(out, at, 0x18, row.createRevision);
-    at = writeNumber(out, at, 0x20, row.modRevision);
-    at = writeNumber(out, at, 0x28, row.version);
-  }
+  let at = writeTableHead(out, { position, rows });
   at = writeFlag(out, at, 0x18, more);
   for (const key of deletedKeys) at = writePresentData(out, at, 0x22, key);
   return filled(out, at);
@@ -153,10 +138,8 @@ export function decodeTableChunk(bytes: Buffer): ReceivedTableChunk {
   let more = false;
   while (reader.at < reader.end) {
     const tag = reader.uint32();
-    if (tag === 0x0a) {
-      const [tableId, epoch, appliedIndex, revision] = readFour(reader);
-      position = { tableId, epoch, appliedIndex, revision };
-    } else if (tag === 0x12) rows.push(readRow(reader));
+    if (tag === 0x0a) position = readTablePosition(reader);
+    else if (tag === 0x12) rows.push(readRow(reader));
     else if (tag === 0x18) more = reader.bool();
     else if (tag === 0x22) deletedKeys.push(reader.view());
     else if (!reader.passOver(tag)) break;
@@ -174,6 +157,38 @@ export function writeEntry(out: Buffer, from: number, entry: FeedEntry): number 
   let at = writeNested(out, from, 0x12, entryBytes(entry));
   at = writeNumber(out, at, 0x08, entry.index);
   return writeData(out, at, 0x12, entry.command);
+}
+
+type TableHead = Pick<FeedTableChunk, 'position' | 'rows'>;
+
+/** Fields 1 and 2 of a message with rows: where they stand, and the rows. */
+export function tableHeadBytes({ position, rows }: TableHead): number {
+  let size = fourBytes(fourOf(position));
+  for (const row of rows) size += nestedBytes(rowBytes(row));
+  return size;
+}
+
+export function writeTableHead(out: Buffer, { position, rows }: TableHead): number {
+  let at = writeFour(out, 0, fourOf(position));
+  for (const row of rows) {
+    at = writeNested(out, at, 0x12, rowBytes(row));
+    at = writeData(out, at, 0x0a, row.key);
+    at = writeData(out, at, 0x12, row.value);
+    at = writeNumber(out, at, 0x18, row.createRevision);
+    at = writeNumber(out, at, 0x20, row.modRevision);
+    at = writeNumber(out, at, 0x28, row.version);
+  }
+  return at;
+}
+
+/** The next `TablePosition`, behind its tag. */
+export function readTablePosition(reader: WireReader): FeedTablePosition {
+  const [tableId, epoch, appliedIndex, revision] = readFour(reader);
+  return { tableId, epoch, appliedIndex, revision };
+}
+
+function fourOf(position: FeedTablePosition | undefined): Four | undefined {
+  return position && [position.tableId, position.epoch, position.appliedIndex, position.revision];
 }
 
 function rowBytes({ key, value, createRevision, modRevision, version }: FeedRow): number {
@@ -195,7 +210,8 @@ export function readEntry(reader: WireReader): ReceivedEntry {
   return { index, command };
 }
 
-function readRow(reader: WireReader): ReceivedRow {
+/** The next `Row`, behind its tag. */
+export function readRow(reader: WireReader): ReceivedRow {
   const end = reader.nestedEnd();
   let key = NO_BYTES;
   let value = NO_BYTES;

@@ -25,7 +25,15 @@ export {
   type ReceivedTableChunk,
 } from './feed-codecs.js';
 export { encodeHeader, type Header, type HeaderFields } from './header-encoder.js';
-export { decodeLinkEntries, encodeLinkEntries, type LinkEntriesFields } from './link-codecs.js';
+export {
+  decodeLinkEntries,
+  decodeLinkSnapshotChunk,
+  encodeLinkEntries,
+  encodeLinkSnapshotChunk,
+  type LinkEntriesFields,
+  type LinkSnapshotChunk,
+  type ReceivedSnapshotChunk,
+} from './link-codecs.js';
 export { decodeReplicateResponse, type ReplicateMessage } from './replication-decoders.js';
 export {
   encodeReplicateCommands,

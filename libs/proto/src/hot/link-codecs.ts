@@ -1,18 +1,37 @@
 /**
- * The one message of `flotilla.replication.v1.Link` that carries data: commands of a subscription.
+ * The two messages of `flotilla.replication.v1.Link` that carry data: commands of a subscription, and pieces
+ * of a snapshot.
  *
- * In: entries as the log has them. Out: an `AttachMessage` of the exact size, and back again, with commands
- * that are views of the input. All other kinds of message are rare, and left to the generated codecs.
+ * In: entries and rows as the store has them. Out: a message of the exact size, and back again, with bytes
+ * fields that are views of the input. All other messages are rare, and left to the generated codecs.
  */
 import {
   entryBytes,
   type FeedEntry,
+  type FeedRow,
+  type FeedTableChunk,
+  type FeedTablePosition,
   readEntry,
+  readRow,
+  readTablePosition,
   type ReceivedEntry,
+  type ReceivedRow,
+  type ReceivedTableChunk,
+  tableHeadBytes,
   writeEntry,
+  writeTableHead,
 } from './feed-codecs.js';
 import { WireReader } from './wire-reader.js';
-import { filled, nestedBytes, numberBytes, writeNested, writeNumber } from './wire-writer.js';
+import {
+  filled,
+  flagBytes,
+  nestedBytes,
+  numberBytes,
+  writeFlag,
+  writeNested,
+  writeNumber,
+  writePresentData,
+} from './wire-writer.js';
 
 export interface LinkEntriesFields<Entry extends FeedEntry = FeedEntry> {
   readonly subscription: number;
@@ -21,7 +40,15 @@ export interface LinkEntriesFields<Entry extends FeedEntry = FeedEntry> {
   readonly leaderClockMs: number;
 }
 
+/** A `TableChunk` with a checksum. */
+export interface LinkSnapshotChunk<Row extends FeedRow = FeedRow> extends FeedTableChunk<Row> {
+  readonly checksum: number;
+}
+
+export type ReceivedSnapshotChunk = ReceivedTableChunk & LinkSnapshotChunk<ReceivedRow>;
+
 const TAG_ENTRIES = 0x1a;
+const FIXED32_BYTES = 5;
 
 export function encodeLinkEntries(fields: LinkEntriesFields): Buffer {
   const { subscription, entries, leaderRevision, leaderClockMs } = fields;
@@ -54,4 +81,34 @@ export function decodeLinkEntries(bytes: Buffer): LinkEntriesFields<ReceivedEntr
     else if (!reader.passOver(tag)) break;
   }
   return { subscription, entries, leaderRevision, leaderClockMs };
+}
+
+export function encodeLinkSnapshotChunk(chunk: LinkSnapshotChunk): Buffer {
+  const { deletedKeys, checksum, more } = chunk;
+  let size = tableHeadBytes(chunk) + flagBytes(more) + (checksum === 0 ? 0 : FIXED32_BYTES);
+  for (const key of deletedKeys) size += nestedBytes(key.length);
+  const out = Buffer.allocUnsafe(size);
+  let at = writeTableHead(out, chunk);
+  for (const key of deletedKeys) at = writePresentData(out, at, 0x1a, key);
+  if (checksum !== 0) at = out.writeUInt32LE(checksum, out.writeUInt8(0x25, at));
+  return filled(out, writeFlag(out, at, 0x28, more));
+}
+
+export function decodeLinkSnapshotChunk(bytes: Buffer): ReceivedSnapshotChunk {
+  const reader = new WireReader(bytes);
+  let position: FeedTablePosition | undefined;
+  const rows: ReceivedRow[] = [];
+  const deletedKeys: Buffer[] = [];
+  let checksum = 0;
+  let more = false;
+  while (reader.at < reader.end) {
+    const tag = reader.uint32();
+    if (tag === 0x0a) position = readTablePosition(reader);
+    else if (tag === 0x12) rows.push(readRow(reader));
+    else if (tag === 0x1a) deletedKeys.push(reader.view());
+    else if (tag === 0x25) checksum = reader.fixed32();
+    else if (tag === 0x28) more = reader.bool();
+    else if (!reader.passOver(tag)) break;
+  }
+  return { position, rows, deletedKeys, checksum, more };
 }

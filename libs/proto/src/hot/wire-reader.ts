@@ -193,6 +193,12 @@ export class WireReader {
     throw new Error('invalid varint');
   }
 
+  fixed32(): number {
+    const from = this.at;
+    this.forward(4);
+    return this.bytes.readUInt32LE(from);
+  }
+
   private byte(): number {
     if (this.at >= this.end) throw prematureEnd();
     return this.bytes[this.at++] ?? 0;
