@@ -28,10 +28,12 @@ import { offeredEncodings } from './config/compression.js';
 import { SYSTEM_CLOCK } from './gateway-clock.js';
 import { type ServedAddresses } from './gateway.js';
 import { ForwardedKv } from './leader/forwarded-kv.js';
+import { ENTRIES_BYTES_MAX, ENTRIES_SHARE } from './leader/link/link-limits.js';
 import { LinkService } from './leader/link/link.service.js';
 import { LogService } from './leader/log.service.js';
 import { MetadataService } from './leader/metadata.service.js';
 import { ReplicationMetrics } from './leader/replication-metrics.js';
+import { RunningSnapshots } from './leader/running-snapshots.js';
 import { SnapshotService } from './leader/snapshot.service.js';
 import { type Feed } from './nodes/feed.js';
 import { type NodePool } from './nodes/node-pool.js';
@@ -59,10 +61,22 @@ export class GatewayServers {
     const { sendMessageBytesMax, heartbeatIntervalMs: heartbeatMs, compression } = replication;
     new MetadataService(directory).register(this.server);
     new LogService(feed, SYSTEM_CLOCK, metrics, sendMessageBytesMax).register(this.server);
-    new SnapshotService(feed, SYSTEM_CLOCK, metrics, sendMessageBytesMax).register(this.server);
-    const linkParts = { feed, directory, clock: SYSTEM_CLOCK, metrics, heartbeatMs };
-    this.link = new LinkService({ ...linkParts, encodings: offeredEncodings(compression) });
+    const snapshots = new RunningSnapshots();
+    new SnapshotService(feed, SYSTEM_CLOCK, metrics, sendMessageBytesMax, snapshots).register(
+      this.server,
+    );
+    this.link = new LinkService({
+      feed,
+      directory,
+      clock: SYSTEM_CLOCK,
+      metrics,
+      snapshots,
+      heartbeatMs,
+      entriesBytesMax: Math.min(ENTRIES_BYTES_MAX, Math.floor(sendMessageBytesMax * ENTRIES_SHARE)),
+      encodings: offeredEncodings(compression),
+    });
     this.link.register(this.server);
+    metrics.watchLink(this.link);
     new ForwardedKv(pool, directory, SYSTEM_CLOCK).register(this.server);
   }
 

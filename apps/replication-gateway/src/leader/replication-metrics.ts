@@ -5,7 +5,15 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { type TableDirectory } from '../nodes/table-directory.js';
 
+/** What a link says of itself. */
+export interface LinkFigures {
+  readonly streamCount: number;
+  readonly subscriptionCount: number;
+  readonly heldBytes: number;
+}
+
 export class ReplicationMetrics {
+  private readonly registers: Registry[];
   private readonly sentCommands: Counter<'table'>;
   private readonly sentBytes: Counter<'table' | 'kind'>;
   private readonly snapshots: Counter<'table' | 'outcome'>;
@@ -15,6 +23,7 @@ export class ReplicationMetrics {
     private readonly directory: Pick<TableDirectory, 'all' | 'isKnown' | 'find'>,
   ) {
     const registers = [registry];
+    this.registers = registers;
     this.sentCommands = new Counter({
       name: 'flotilla_replication_sent_commands_total',
       help: 'Commands that were sent to follower clusters.',
@@ -49,6 +58,31 @@ export class ReplicationMetrics {
         this.set(directory.isKnown ? 1 : 0);
       },
     });
+  }
+
+  /** Who is attached, and what lies in memory for them. */
+  watchLink(link: LinkFigures): void {
+    const { registers } = this;
+    const gauge = (name: string, help: string, figure: () => number) =>
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(figure());
+        },
+      });
+    gauge('flotilla_link_streams', 'Gateways that are attached.', () => link.streamCount);
+    gauge(
+      'flotilla_link_subscriptions',
+      'Tables that attached gateways follow, each counted for each of them.',
+      () => link.subscriptionCount,
+    );
+    gauge(
+      'flotilla_link_held_bytes',
+      'Bytes of commands that wait for attached gateways.',
+      () => link.heldBytes,
+    );
   }
 
   commands(name: string, count: number, bytes: number): void {

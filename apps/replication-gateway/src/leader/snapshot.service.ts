@@ -21,11 +21,10 @@ import { type Feed, type TableChunk } from '../nodes/feed.js';
 import { deadlineOf } from './log.service.js';
 import { PacedSink } from './paced-sink.js';
 import { type ReplicationMetrics } from './replication-metrics.js';
+import { RunningSnapshots } from './running-snapshots.js';
 
 export const SNAPSHOT_STREAM = '/replication.v1.Snapshot/Stream';
 
-/** Snapshots that are streamed at a time; each keeps a view of a table open at a node. */
-export const SNAPSHOTS_MAX = 64;
 /** Data of one message: what followers of Regatta expect at most. */
 export const CHUNK_DATA_BYTES_MAX = 1024 * 1024;
 /** Room for the fields of a chunk beside its data. */
@@ -34,7 +33,6 @@ const CHUNK_FRAME_BYTES = 64;
 const { SnapshotChunk, SnapshotRequest } = replicationV1;
 
 export class SnapshotService {
-  private running = 0;
   private readonly dataBytesMax: number;
 
   constructor(
@@ -42,6 +40,7 @@ export class SnapshotService {
     private readonly clock: GatewayClock,
     private readonly metrics: Pick<ReplicationMetrics, 'snapshot' | 'snapshotBytes'>,
     sendMessageBytesMax: number,
+    private readonly running = new RunningSnapshots(),
   ) {
     this.dataBytesMax = Math.min(CHUNK_DATA_BYTES_MAX, sendMessageBytesMax - CHUNK_FRAME_BYTES);
   }
@@ -54,21 +53,16 @@ export class SnapshotService {
 
   private async stream(bytes: Buffer, call: CallContext, sink: MessageSink): Promise<void> {
     const { table } = SnapshotRequest.decode(bytes);
-    if (this.running >= SNAPSHOTS_MAX) {
-      const text = `${SNAPSHOTS_MAX} snapshots are streamed already`;
-      throw new GrpcStatusError(status.UNAVAILABLE, text);
-    }
-    this.running++;
     const name = table.toString();
-    try {
-      await this.send(table, call, new PacedSink(sink, this.clock));
-      this.metrics.snapshot(name, 'done');
-    } catch (error) {
-      this.metrics.snapshot(name, 'failed');
-      throw withTable(name, error);
-    } finally {
-      this.running--;
-    }
+    await this.running.run(async () => {
+      try {
+        await this.send(table, call, new PacedSink(sink, this.clock));
+        this.metrics.snapshot(name, 'done');
+      } catch (error) {
+        this.metrics.snapshot(name, 'failed');
+        throw withTable(name, error);
+      }
+    });
   }
 
   private async send(table: Buffer, call: CallContext, paced: PacedSink): Promise<void> {

@@ -48,6 +48,19 @@ export interface FollowOptions {
   readonly chunkBytesMax: number;
 }
 
+/** Which part of a table is wanted, and of which history: as in `ReadTableRequest`. */
+export type TablePart = Pick<
+  feedV1.ReadTableRequest,
+  'epoch' | 'atRevision' | 'afterKey' | 'sinceRevision'
+>;
+
+const WHOLE: TablePart = {
+  epoch: 0n,
+  atRevision: 0n,
+  afterKey: Buffer.alloc(0),
+  sinceRevision: 0n,
+};
+
 export class Feed {
   constructor(
     private readonly pool: NodePool,
@@ -141,19 +154,20 @@ export class Feed {
     }
   }
 
-  /** All pairs as of one moment. Rejects with Unavailable when the node is lost in between. */
+  /**
+   * All pairs as of one moment, or the part of them that is wanted. Rejects with Unavailable when the
+   * node is lost in between.
+   */
   async *readTable(
     table: Buffer,
     options: ReadOptions,
+    part: TablePart = WHOLE,
   ): AsyncGenerator<TableChunk, void, undefined> {
     const request = feedV1.ReadTableRequest.encode({
       table,
-      epoch: 0n,
       linearizable: true,
       chunkBytesMax: 0,
-      atRevision: 0n,
-      afterKey: Buffer.alloc(0),
-      sinceRevision: 0n,
+      ...part,
     }).finish();
     for (const attempts = new Attempts(this.clock, options.signal); ;) {
       const way = this.wayTo(table);

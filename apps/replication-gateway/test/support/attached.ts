@@ -10,7 +10,9 @@ import {
   status,
 } from '@flotilla/grpc';
 import { linkV1 } from '@flotilla/proto';
-import { LinkService } from '../../src/leader/link/link.service.js';
+import { ENTRIES_BYTES_MAX } from '../../src/leader/link/link-limits.js';
+import { LINK_ATTACH, LinkService } from '../../src/leader/link/link.service.js';
+import { RunningSnapshots } from '../../src/leader/running-snapshots.js';
 import { NO_METRICS } from './fake-feed.js';
 import { type FollowedCluster } from './followed-logs.js';
 import { ManualClock } from './manual-clock.js';
@@ -152,11 +154,14 @@ export class AttachTo {
       directory: cluster,
       clock: this.clock,
       metrics: NO_METRICS,
+      snapshots: new RunningSnapshots(),
       heartbeatMs: HEARTBEAT_MS,
+      entriesBytesMax: ENTRIES_BYTES_MAX,
       encodings: [],
     });
-    const register = (_path: string, _kind: string, handler: BidiHandler) =>
-      (this.handler = handler);
+    const register = (path: string, _kind: string, handler: BidiHandler): void => {
+      if (path === LINK_ATTACH) this.handler = handler;
+    };
     this.service.register({ register } as unknown as GrpcServer);
   }
 

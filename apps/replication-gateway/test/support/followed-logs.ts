@@ -4,7 +4,14 @@
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { type hot } from '@flotilla/proto';
-import { type FollowOptions, type LogChunk, type TableHistory } from '../../src/nodes/feed.js';
+import {
+  type FollowOptions,
+  type LogChunk,
+  type ReadOptions,
+  type TableChunk,
+  type TableHistory,
+  type TablePart,
+} from '../../src/nodes/feed.js';
 import { type KnownTable, type TablesListener } from '../../src/nodes/table-directory.js';
 
 const NOTHING = { position: undefined, entries: [], compacted: false, firstIndex: 0 };
@@ -107,6 +114,10 @@ export class FollowedLog {
 export class FollowedCluster {
   isKnown = true;
   cluster = { id: 'leader', generation: 1 };
+  /** What a read of a table gives; where `next` is set, it is waited for between two chunks. */
+  told: (TableChunk | Error)[] & { next?: Promise<void> } = [];
+  readonly reads: (Partial<TablePart> & { readonly table: string })[] = [];
+  chunksRead = 0;
   readonly logs = new Map<number, FollowedLog>();
   private readonly tables = new Map<number, KnownTable>();
   private readonly listeners = new Set<TablesListener>();
@@ -145,6 +156,26 @@ export class FollowedCluster {
     const log = this.logs.get(epoch);
     if (!log) throw new GrpcStatusError(status.NOT_FOUND, 'table not found');
     return log.follow(epoch, from, options);
+  }
+
+  /** As the test says it is. */
+  readTable(
+    table: Buffer,
+    { signal }: ReadOptions,
+    part: Partial<TablePart> = {},
+  ): AsyncGenerator<TableChunk, void, undefined> {
+    this.reads.push({ table: table.toString(), ...part });
+    return this.chunks(signal);
+  }
+
+  private async *chunks(signal: AbortSignal): AsyncGenerator<TableChunk, void, undefined> {
+    for (const chunk of this.told) {
+      if (chunk instanceof Error) throw chunk;
+      if (signal.aborted) throw new GrpcStatusError(status.CANCELLED, 'cancelled');
+      this.chunksRead++;
+      yield chunk;
+      await this.told.next;
+    }
   }
 
   private tell(id: number): void {

@@ -9,8 +9,10 @@ export const HELLO_TIMEOUT_MS = 10_000;
 /** Longest id of a cluster, and name of a gateway. */
 export const LINK_NAME_BYTES_MAX = 256;
 
-/** Commands in one message; one command that is larger goes alone. */
+/** Commands in one message, even where messages may be larger; one command that is larger goes alone. */
 export const ENTRIES_BYTES_MAX = 256 * 1024;
+/** What is left of a message for its fields, of the commands that fit in it. */
+export const ENTRIES_SHARE = 3 / 4;
 /** Commands in one chunk of a node. */
 export const FEED_CHUNK_BYTES_MAX = 256 * 1024;
 /** Commands of one subscription that lie here: no more is read while there are so many. */

@@ -16,7 +16,7 @@ import { type TableDirectory } from '../../nodes/table-directory.js';
 import { PacedSink } from '../paced-sink.js';
 import { type ReplicationMetrics } from '../replication-metrics.js';
 import { invalid, type LinkRequest, readRequest } from './attach-request.js';
-import { ENDS_WAITING_MAX, ENTRIES_BYTES_MAX, LINK_SUBSCRIPTIONS_MAX } from './link-limits.js';
+import { ENDS_WAITING_MAX, LINK_SUBSCRIPTIONS_MAX } from './link-limits.js';
 import { type StreamPlaces } from './link-places.js';
 import { LinkSubscription, type SubscriptionHost } from './link-subscription.js';
 import { TableView } from './table-view.js';
@@ -28,6 +28,8 @@ export interface LinkParts {
   readonly clock: GatewayClock;
   readonly metrics: Pick<ReplicationMetrics, 'commands'>;
   readonly heartbeatMs: number;
+  /** Bytes of commands in one message. */
+  readonly entriesBytesMax: number;
 }
 
 type Kind = NonNullable<linkV1.AttachMessage['kind']>;
@@ -259,8 +261,8 @@ export class LinkStream implements SubscriptionHost {
   }
 
   private entriesOf(subscription: LinkSubscription): Uint8Array {
-    const { clock, metrics } = this.parts;
-    const { entries, bytes } = subscription.take(Math.min(ENTRIES_BYTES_MAX, this.credit));
+    const { clock, metrics, entriesBytesMax } = this.parts;
+    const { entries, bytes } = subscription.take(Math.min(entriesBytesMax, this.credit));
     this.credit -= bytes;
     this.advanced.delete(subscription);
     const message = hot.encodeLinkEntries({

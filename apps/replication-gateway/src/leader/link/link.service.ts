@@ -22,10 +22,15 @@ import {
 } from './link-limits.js';
 import { GatewayPlaces, StreamPlaces } from './link-places.js';
 import { LinkStream, type LinkParts } from './link-stream.js';
+import { type SnapshotParts, streamSnapshot } from './snapshot-stream.js';
 
 export const LINK_ATTACH = '/flotilla.replication.v1.Link/Attach';
+export const LINK_READ_SNAPSHOT = '/flotilla.replication.v1.Link/ReadSnapshot';
 
-export interface LinkServiceParts extends LinkParts {
+export interface LinkServiceParts extends LinkParts, SnapshotParts {
+  readonly feed: LinkParts['feed'] & SnapshotParts['feed'];
+  readonly directory: LinkParts['directory'] & SnapshotParts['directory'];
+  readonly metrics: LinkParts['metrics'] & SnapshotParts['metrics'];
   /** How messages may be packed, the best one first. */
   readonly encodings: AnswerPacking['encodings'];
 }
@@ -40,12 +45,18 @@ export class LinkService {
   constructor(private readonly parts: LinkServiceParts) {}
 
   register(server: GrpcServer): void {
-    const { encodings } = this.parts;
+    const packing = { encodings: this.parts.encodings, bytesMin: COMPRESS_BYTES_MIN };
     server.register(
       LINK_ATTACH,
       'bidi',
       (requests, call, sink) => this.attach(requests, call, sink),
-      { encodings, bytesMin: COMPRESS_BYTES_MIN },
+      packing,
+    );
+    server.register(
+      LINK_READ_SNAPSHOT,
+      'server-stream',
+      (bytes, call, sink) => streamSnapshot(this.parts, bytes, call, sink),
+      packing,
     );
   }
 
