@@ -10,6 +10,7 @@ import { type MessageEncoding } from '../src/encoding/encoding.js';
 import { gzip } from '../src/encoding/gzip.js';
 import { snappy } from '../src/encoding/snappy-framed.js';
 import { zstd } from '../src/encoding/zstd.js';
+import { type CallContext, type GrpcServer, type MessageSink } from '../src/transport.js';
 import { echo, echoClient, PATH, startServer, unary } from './echo-service.js';
 import { frame, rawCall } from './raw-client.js';
 
@@ -182,5 +183,44 @@ describe('the size of a message', () => {
     const answer = await rawCall(port, PATH.unary, {}, frame(Buffer.alloc(0)));
     expect(answer.status).toBe('0');
     expect(answer.messages[0]?.bytes.length).toBe(20_000_000);
+  });
+});
+
+describe('a method that says how its answers are packed', () => {
+  const METHOD = '/test.v1.Other/Tell';
+  const small = Buffer.alloc(99, 'a');
+  const large = Buffer.alloc(100, 'a');
+  const prepare = (server: GrpcServer): void => {
+    const tell = (_: Buffer, __: CallContext, sink: MessageSink): void => {
+      for (const message of [small, large, small]) void sink.write(message);
+    };
+    const packing = { encodings: ['zstd', 'snappy'], bytesMin: 100 } as const;
+    server.register(METHOD, 'server-stream', tell, packing);
+  };
+  const ask = async (headers: Record<string, string>) => {
+    const { port } = await startServer({}, 'http://127.0.0.1:0', undefined, prepare);
+    return rawCall(port, METHOD, headers, frame(Buffer.alloc(0)));
+  };
+
+  it('packs them in the best encoding that the client accepts, but for small ones, in order', async () => {
+    for (const [accepted, encoding] of [
+      ['identity,gzip,snappy', snappy],
+      ['snappy,zstd', zstd],
+    ] as const) {
+      const answer = await ask({ 'grpc-accept-encoding': accepted });
+      expect(answer.headers['grpc-encoding']).toBe(encoding.name);
+      expect(answer.messages.map(({ flag }) => flag)).toEqual([0, 1, 0]);
+      const [first, packed] = answer.messages;
+      expect(first?.bytes).toEqual(small);
+      expect(await encoding.decompress(packed?.bytes ?? small, LIMIT)).toEqual(large);
+    }
+  });
+
+  it('packs nothing for a client that accepts none of them, or does not say what it accepts', async () => {
+    for (const headers of [{ 'grpc-accept-encoding': 'identity,deflate,gzip' }, {}]) {
+      const answer = await ask(headers);
+      expect(answer.headers['grpc-encoding']).toBe('identity');
+      expect(answer.messages.map(({ flag }) => flag)).toEqual([0, 0, 0]);
+    }
   });
 });

@@ -115,6 +115,74 @@ describe('a log', () => {
   });
 });
 
+describe('a log that is followed', () => {
+  const follow = (nodes: FakeNodes, from = 1, signal: AbortSignal = SIGNAL) =>
+    feedOf(nodes).followLog({ name: 'orders', epoch: EPOCH }, from, {
+      signal,
+      chunkBytesMax: 1000,
+    });
+
+  /** So many entries, and then no more is asked for. */
+  async function some(chunks: AsyncIterable<LogChunk>, count: number): Promise<number[]> {
+    const indexes: number[] = [];
+    for await (const { entries: given } of chunks) {
+      indexes.push(...given.map(({ index }) => index));
+      if (indexes.length >= count) break;
+    }
+    return indexes;
+  }
+
+  it('goes on and on, at whichever node there is, from the entry that comes next', async () => {
+    const nodes = new FakeNodes();
+    const conduct = (call: NodeCall) => {
+      const from = Number(asked(call).from);
+      // Each answer ends some way or other: by a loss, in good order, because its reader rested.
+      const rested = new GrpcStatusError(status.DEADLINE_EXCEEDED, 'the reader took nothing');
+      const end = [[unavailable()], [], [rested]][from % 3] ?? [];
+      return [position(from + 1), entries(from, from + 1), ...end];
+    };
+    nodes.on(A, conduct).on(B, conduct);
+    const last = 60;
+    expect(await some(follow(nodes), last)).toEqual(
+      Array.from({ length: last }, (_, at) => at + 1),
+    );
+    for (const call of nodes.calls) {
+      expect(asked(call)).toMatchObject({ epoch: BigInt(EPOCH), follow: true, linearizable: true });
+    }
+  });
+
+  it('waits for a node that is behind the others, and does not take it for the end', async () => {
+    let answers = 0;
+    const conduct = () => {
+      answers++;
+      if (answers === 1) return [position(4), entries(1, 2), unavailable()];
+      return answers < 4 ? [position(1)] : [position(4), entries(3, 4)];
+    };
+    const nodes = new FakeNodes().on(A, conduct).on(B, conduct);
+    expect(await some(follow(nodes), 4)).toEqual([1, 2, 3, 4]);
+  });
+
+  it('that ends before the first wanted entry says so by its position, and is over', async () => {
+    const nodes = new FakeNodes([A]).on(A, () => [position(3)]);
+    const chunks: LogChunk[] = [];
+    for await (const chunk of follow(nodes, 5)) chunks.push(chunk);
+    expect(chunks).toMatchObject([{ position: { appliedIndex: 3 }, entries: [] }]);
+    expect(nodes.calls).toHaveLength(1);
+  });
+
+  it.each([
+    ['a gap', [position(5), entries(1, 3)], status.INTERNAL],
+    ['no position', [entries(1)], status.INTERNAL],
+    ['another history', [new GrpcStatusError(status.FAILED_PRECONDITION, 'anew')], 9],
+    ['no table', [new GrpcStatusError(status.NOT_FOUND, 'table not found')], status.NOT_FOUND],
+    ['nodes that are all gone', [unavailable()], status.UNAVAILABLE],
+  ])('with %s is refused', async (_, answers, code) => {
+    const nodes = new FakeNodes([A]).on(A, () => answers);
+    await expect(some(follow(nodes), 9)).rejects.toMatchObject({ code });
+    expect(nodes.calls.length).toBeLessThan(20);
+  });
+});
+
 describe('a whole table', () => {
   const where = { tableId: EPOCH, epoch: EPOCH, appliedIndex: 7, revision: 7 };
   const row = { value: Buffer.from('v'), createRevision: 1, modRevision: 1, version: 1 };

@@ -155,4 +155,15 @@ describe('the registry', () => {
     expect(answerEncoding(snappy, 'identity,gzip')).toBe(identity);
     expect(answerEncoding(identity, 'gzip')).toBe(identity);
   });
+
+  it('answers in the first preferred encoding that the client lists, else as without any', () => {
+    const preferred = ['zstd', 'snappy'];
+    expect(answerEncoding(identity, 'identity,gzip, snappy,zstd', preferred)).toBe(zstd);
+    expect(answerEncoding(gzip, 'identity,gzip, snappy', preferred)).toBe(snappy);
+    expect(answerEncoding(gzip, 'identity,gzip', preferred)).toBe(gzip);
+    expect(answerEncoding(gzip, 'identity', preferred)).toBe(identity);
+    expect(answerEncoding(identity, 'deflate', preferred)).toBe(identity);
+    // Nothing says that it can read anything else.
+    expect(answerEncoding(identity, undefined, preferred)).toBe(identity);
+  });
 });
