@@ -71,6 +71,7 @@ export class GatewayServers {
       clock: SYSTEM_CLOCK,
       metrics,
       snapshots,
+      logger: logger.child('link'),
       heartbeatMs,
       entriesBytesMax: Math.min(ENTRIES_BYTES_MAX, Math.floor(sendMessageBytesMax * ENTRIES_SHARE)),
       encodings: offeredEncodings(compression),

@@ -85,6 +85,10 @@ describe('a gateway that is attached to the leader cluster', () => {
       }
     }
     expect([follower.failure, follower.ends]).toEqual([undefined, []]);
+    const metrics = await (await fetch(`${gateway.restAddress}/metrics`)).text();
+    expect(metrics).toMatch(/^flotilla_link_streams [1-9]/m);
+    expect(metrics).toMatch(/^flotilla_link_subscriptions [3-9]/m);
+    expect(metrics).toMatch(/^flotilla_replication_sent_commands_total\{table="orders"\} [1-9]/m);
     const { heartbeats } = follower;
     await waitUntil('heartbeats go on', () => follower.heartbeats > heartbeats + 3);
   });

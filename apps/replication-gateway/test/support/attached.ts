@@ -145,6 +145,7 @@ export class Attached {
 /** A link of a cluster, and whoever attaches to it. */
 export class AttachTo {
   readonly clock = new ManualClock();
+  readonly logged: unknown[][] = [];
   readonly service: LinkService;
   private handler: BidiHandler | undefined;
 
@@ -155,6 +156,7 @@ export class AttachTo {
       clock: this.clock,
       metrics: NO_METRICS,
       snapshots: new RunningSnapshots(),
+      logger: { error: (...line: unknown[]) => void this.logged.push(line) },
       heartbeatMs: HEARTBEAT_MS,
       entriesBytesMax: ENTRIES_BYTES_MAX,
       encodings: [],

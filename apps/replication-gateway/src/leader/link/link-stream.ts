@@ -9,6 +9,7 @@
  * command may exceed it. A stream without news sends a heartbeat, however many tables it follows.
  */
 import { type CallContext, GrpcStatusError, type MessageSink, status } from '@flotilla/grpc';
+import { type Logger } from '@flotilla/platform';
 import { hot, linkV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../../gateway-clock.js';
 import { type Feed } from '../../nodes/feed.js';
@@ -27,6 +28,7 @@ export interface LinkParts {
   readonly directory: Pick<TableDirectory, 'isKnown' | 'cluster' | 'ids' | 'findById' | 'onChange'>;
   readonly clock: GatewayClock;
   readonly metrics: Pick<ReplicationMetrics, 'commands'>;
+  readonly logger: Pick<Logger, 'error'>;
   readonly heartbeatMs: number;
   /** Bytes of commands in one message. */
   readonly entriesBytesMax: number;
@@ -115,6 +117,11 @@ export class LinkStream implements SubscriptionHost {
 
   onRevision(subscription: LinkSubscription): void {
     this.advanced.add(subscription);
+  }
+
+  onFailure({ table }: LinkSubscription, error: unknown): void {
+    const fields = { err: error, table: table.name };
+    this.parts.logger.error(fields, 'the log of a table could not be followed');
   }
 
   // ---- in ----------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ export interface SubscriptionHost {
   onReady(subscription: LinkSubscription): void;
   /** The log of the table is longer than was known. */
   onRevision(subscription: LinkSubscription): void;
+  /** Something went wrong that its subscriber is not told. */
+  onFailure(subscription: LinkSubscription, error: unknown): void;
 }
 
 export type SubscriptionEndFields = Omit<linkV1.SubscriptionEnd, 'subscription'>;
@@ -81,7 +83,7 @@ export class LinkSubscription {
         this.hasPlace = await this.host.places.take(signal);
       }
     } catch (error) {
-      if (!signal.aborted) this.finish(endOf(error));
+      if (!signal.aborted) this.finish(this.endOf(error));
     } finally {
       await this.sent();
       this.leavePlace();
@@ -186,11 +188,14 @@ export class LinkSubscription {
     this.host.onReady(this);
     return false;
   }
-}
 
-function endOf(error: unknown): SubscriptionEndFields {
-  const { code, message } =
-    error instanceof GrpcStatusError ? error : { code: status.UNKNOWN, message: 'internal error' };
-  const isOther = code === status.NOT_FOUND || code === status.FAILED_PRECONDITION;
-  return { reason: isOther ? OTHER_TABLE : FAILED, message, first: 0n };
+  private endOf(error: unknown): SubscriptionEndFields {
+    if (!(error instanceof GrpcStatusError)) {
+      this.host.onFailure(this, error);
+      return { reason: FAILED, message: 'internal error', first: 0n };
+    }
+    const { code, message } = error;
+    const isOther = code === status.NOT_FOUND || code === status.FAILED_PRECONDITION;
+    return { reason: isOther ? OTHER_TABLE : FAILED, message, first: 0n };
+  }
 }

@@ -284,6 +284,8 @@ describe('a subscription', () => {
     await link.clock.settle();
     expect(attached.of('end')).toEqual([{ subscription: 1n, reason, message, first: 0n }]);
     expect([attached.indexes(1), attached.indexes(2)]).toEqual([[1], [1]]);
+    // What the other end is not told is in the log.
+    expect(link.logged).toHaveLength(error instanceof GrpcStatusError ? 0 : 1);
     expect(attached.outcome).toBeUndefined();
   });
 });

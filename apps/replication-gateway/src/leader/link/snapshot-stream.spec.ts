@@ -2,6 +2,7 @@
  * Snapshots for attached gateways: what is passed on, with which checksum, and who is refused.
  */
 import { GrpcStatusError, type ServerStreamHandler, status } from '@flotilla/grpc';
+import { SILENT_LOGGER } from '@flotilla/platform';
 import { linkV1 } from '@flotilla/proto';
 import { crc32c } from '@node-rs/crc32';
 import { describe, expect, it } from 'vitest';
@@ -60,6 +61,7 @@ class Reads {
       clock: this.clock,
       metrics: NO_METRICS,
       snapshots: new RunningSnapshots(),
+      logger: SILENT_LOGGER,
       heartbeatMs: 1_000,
       entriesBytesMax: 1_000,
       encodings: [],
