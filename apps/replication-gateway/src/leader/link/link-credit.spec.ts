@@ -130,7 +130,7 @@ describe('memory', () => {
   it('of a gateway is bounded, and every stream gets on even so', async () => {
     const streams = GATEWAY_PLACES_MAX / STREAM_PLACES_MAX + 3;
     const tables = STREAM_PLACES_MAX + 1;
-    const { link } = linked(tables, 20, 64 * KIB);
+    const { link, cluster } = linked(tables, 20, 64 * KIB);
     const stuck: Attached[] = [];
     for (const nth of upTo(streams)) {
       const clusterId = `follower-${nth}`;
@@ -138,8 +138,11 @@ describe('memory', () => {
       await link.clock.settle();
     }
     await link.clock.settle();
-    const bound = (GATEWAY_PLACES_MAX + streams) * PLACE_BYTES;
-    expect(link.service.heldBytes).toBeLessThanOrEqual(bound);
+    const places = GATEWAY_PLACES_MAX + streams;
+    expect(link.service.heldBytes).toBeLessThanOrEqual(places * PLACE_BYTES);
+    const open = [...cluster.logs.values()].reduce((sum, { readers }) => sum + readers, 0);
+    expect(open).toBeGreaterThanOrEqual(GATEWAY_PLACES_MAX);
+    expect(open).toBeLessThanOrEqual(places);
     const last = stuck.at(-1);
     if (!last) throw new Error('nobody is attached');
     last.credit(10 ** 9);
