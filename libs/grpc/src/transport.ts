@@ -8,6 +8,7 @@
  * Must never mention a product, a message type, or the library that implements it: two transports
  * stand behind this file.
  */
+import { type Socket } from 'node:net';
 import { type GrpcStatusError, type StatusCode } from './status.js';
 import { type MetadataValue, type ReceivedMetadata } from './metadata.js';
 import { type ListenAddress } from './address.js';
@@ -164,6 +165,11 @@ export interface GrpcServerOptions {
 export interface ListenOptions {
   /** Needed for `https://` and `unixs://`, refused for the other two. */
   readonly tls?: ServerTlsOptions;
+  /**
+   * Takes connections that speak HTTP/1.1, after TLS, with what was read of them put back; a client
+   * that speaks either is taken for one of those. Without it they are closed.
+   */
+  readonly http1?: (socket: Socket) => void;
 }
 
 /** A socket that the server listens on. `port` is the real one when 0 was asked for. */

@@ -20,6 +20,7 @@ import { formatAddress, type ListenAddress } from '../address.js';
 import { GrpcError } from '../errors.js';
 import { type ServerTlsOptions } from '../tls.js';
 import { type BoundAddress, type GrpcLogger } from '../transport.js';
+import { chooseProtocol, tellApart } from './http-versions.js';
 import { TlsMaterial } from './tls-material.js';
 
 /** Connections that may wait for a free place. */
@@ -87,6 +88,8 @@ export interface ListenerOptions {
   readonly gate: ConnectionGate;
   readonly logger: GrpcLogger;
   readonly onConnection: (socket: Socket) => void;
+  /** Where connections go that speak HTTP/1.1; without it they are not told apart. */
+  readonly onHttp1?: (socket: Socket) => void;
 }
 
 export class Listener {
@@ -146,7 +149,9 @@ export class Listener {
     socket.on('error', () => undefined);
     this.options.gate.enter(socket, () => {
       if (this.#tlsServer === undefined) {
-        this.options.onConnection(socket);
+        const { onConnection, onHttp1 } = this.options;
+        if (onHttp1 === undefined) onConnection(socket);
+        else tellApart(socket, onConnection, onHttp1);
       } else {
         this.#secure(socket, this.#tlsServer);
       }
@@ -170,13 +175,13 @@ export class Listener {
   }
 
   async #prepareTls(tls: ServerTlsOptions): Promise<void> {
-    const { logger, onConnection } = this.options;
+    const { logger, onConnection, onHttp1 } = this.options;
     const material = await TlsMaterial.load(tls, logger);
     this.#material = material;
     this.#context = await material.current();
     this.#tlsServer = createTlsServer({
       ...this.#context,
-      ALPNProtocols: ['h2'],
+      ...(onHttp1 ? { ALPNCallback: chooseProtocol } : { ALPNProtocols: ['h2'] }),
       requestCert: material.wantsClientCertificate,
       rejectUnauthorized: material.wantsClientCertificate,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
@@ -186,14 +191,15 @@ export class Listener {
     });
     this.#tlsServer.on('secureConnection', (socket) => {
       socket.on('error', () => undefined);
-      if (socket.alpnProtocol !== 'h2') {
+      const serve = socket.alpnProtocol === 'h2' ? onConnection : onHttp1;
+      if (serve === undefined) {
         logger.info({ peer: peerName(socket) }, 'a TLS client does not speak HTTP/2');
         socket.destroy();
       } else if (!material.allows(socket)) {
         logger.warn({ peer: peerName(socket) }, 'client certificate authentication failed');
         socket.destroy();
       } else {
-        onConnection(socket);
+        serve(socket);
       }
     });
   }

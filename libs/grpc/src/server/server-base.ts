@@ -95,6 +95,7 @@ export abstract class ServerBase implements GrpcServer, CallHost {
       gate: this.gate,
       logger: this.logger,
       onConnection: (socket) => this.onSocket(socket),
+      ...(options?.http1 && { onHttp1: options.http1 }),
     });
     if (this.isClosing) {
       listener.close();
