@@ -2,7 +2,8 @@
  * The two servers of a gateway: gRPC for follower clusters, REST for probes and metrics.
  *
  * In: the ways to the nodes of the cluster. Out: bound addresses. What follower clusters call is
- * registered with the gRPC server directly: nothing stands between the handlers and the bytes.
+ * registered with the gRPC server directly: nothing stands between the handlers and the bytes. Its port
+ * also takes the few requests of HTTP/1.1 that followers of Armada make.
  */
 import {
   addHealthService,
@@ -27,6 +28,9 @@ import { type GatewayConfig } from './config/gateway-config.js';
 import { offeredEncodings } from './config/compression.js';
 import { SYSTEM_CLOCK } from './gateway-clock.js';
 import { type ServedAddresses } from './gateway.js';
+import { ArmadaChangesFeed } from './leader/armada-changes-feed.js';
+import { ArmadaLiveSnapshots } from './leader/armada-live.js';
+import { ArmadaQueryService } from './leader/armada-query.js';
 import { ForwardedKv } from './leader/forwarded-kv.js';
 import { ENTRIES_BYTES_MAX, ENTRIES_SHARE } from './leader/link/link-limits.js';
 import { LinkService } from './leader/link/link.service.js';
@@ -35,6 +39,7 @@ import { MetadataService } from './leader/metadata.service.js';
 import { ReplicationMetrics } from './leader/replication-metrics.js';
 import { RunningSnapshots } from './leader/running-snapshots.js';
 import { SnapshotService } from './leader/snapshot.service.js';
+import { SnapshotWriter } from './leader/snapshot-writer.js';
 import { type Feed } from './nodes/feed.js';
 import { type NodePool } from './nodes/node-pool.js';
 import { type TableDirectory } from './nodes/table-directory.js';
@@ -51,6 +56,7 @@ export interface GatewayParts {
 export class GatewayServers {
   private readonly server: GrpcServer;
   private readonly link: LinkService;
+  private readonly live: ArmadaLiveSnapshots;
   private app: RestApp | undefined;
 
   constructor(private readonly parts: GatewayParts) {
@@ -61,16 +67,18 @@ export class GatewayServers {
     const { sendMessageBytesMax, heartbeatIntervalMs: heartbeatMs, compression } = replication;
     new MetadataService(directory).register(this.server);
     new LogService(feed, SYSTEM_CLOCK, metrics, sendMessageBytesMax).register(this.server);
-    const snapshots = new RunningSnapshots();
-    new SnapshotService(feed, SYSTEM_CLOCK, metrics, sendMessageBytesMax, snapshots).register(
-      this.server,
-    );
+    const running = new RunningSnapshots();
+    const changes = new ArmadaChangesFeed(pool, directory, SYSTEM_CLOCK);
+    const snapshots = new SnapshotWriter(feed, changes, metrics, running);
+    new SnapshotService(snapshots, SYSTEM_CLOCK, sendMessageBytesMax).register(this.server);
+    new ArmadaQueryService().register(this.server);
+    this.live = new ArmadaLiveSnapshots(snapshots, SYSTEM_CLOCK, logger.child('snapshots'));
     this.link = new LinkService({
       feed,
       directory,
       clock: SYSTEM_CLOCK,
       metrics,
-      snapshots,
+      snapshots: running,
       logger: logger.child('link'),
       heartbeatMs,
       entriesBytesMax: Math.min(ENTRIES_BYTES_MAX, Math.floor(sendMessageBytesMax * ENTRIES_SHARE)),
@@ -91,7 +99,10 @@ export class GatewayServers {
     this.server.observe(metrics);
     const address = parseAddress(replication.address, 'replication.address');
     const tls = address.secure ? serverTls(replication) : undefined;
-    const bound = await this.server.listen(address, tls ? { tls } : {});
+    const bound = await this.server.listen(address, {
+      http1: this.live.accept,
+      ...(tls && { tls }),
+    });
     const { hostname, port } = new URL(rest.address);
     await this.app.listen(Number(port), hostname);
     return { replicationAddress: bound.url, restAddress: await this.app.getUrl() };

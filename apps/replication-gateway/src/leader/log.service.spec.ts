@@ -77,7 +77,7 @@ describe('a poll of the log', () => {
     expect(commands.map(({ command }) => command?.leaderIndex)).toEqual([1n, 2n, 3n, 4n]);
   });
 
-  it('gets each command with an index of its own, never that of its message (defect B24)', async () => {
+  it('B24: gets each command with an index of its own, never that of its message', async () => {
     const log = new FakeLog(Array.from({ length: 7 }, (_, at) => putCommand(`k${at}`)));
     log.entriesPerChunk = 7;
     const messages = await poll(log, 1);
@@ -86,13 +86,13 @@ describe('a poll of the log', () => {
     expect(indexes).toEqual([1n, 2n, 3n, 4n, 5n, 6n, 7n]);
   });
 
-  it('never gets a GC: it would end a server of Regatta, and its index is of another log (defect B25)', async () => {
+  it('B25: never gets a GC: it would end a server of Regatta, and its index is of another log', async () => {
     const commands = commandsOf(await poll(new FakeLog([gcCommand(), putCommand('a')]), 1));
     expect(commands.map(({ command }) => command?.type)).toEqual([DUMMY, PUT]);
     expect(commands.map(({ command }) => command?.leaderIndex)).toEqual([1n, 2n]);
   });
 
-  it('that cannot be read to its end ends with an error, not as if it had all (defect B16)', async () => {
+  it('B16: that cannot be read to its end ends with an error, not as if it had all', async () => {
     const log = new FakeLog(Array.from({ length: 9 }, (_, at) => putCommand(`k${at}`)));
     log.failure = { after: 4, error: new Error('the disk is gone') };
     await expect(poll(log, 1)).rejects.toMatchObject({ code: status.INTERNAL });

@@ -22,11 +22,11 @@ describe('the list of tables', () => {
     expect(await get(true, ['a', 'b'])).toEqual(['a 0', 'b 0']);
   });
 
-  it('is refused, and never empty, while nobody has told what there is (defect B10)', async () => {
+  it('B10: is refused, and never empty, while nobody has told what there is', async () => {
     await expect(get(false, [])).rejects.toMatchObject({ code: status.UNAVAILABLE });
   });
 
-  it('is refused rather than old when the nodes are out of reach (defect B10)', async () => {
+  it('B10: is refused rather than old when the nodes are out of reach', async () => {
     await expect(get(false, ['a'])).rejects.toMatchObject({
       code: status.UNAVAILABLE,
       message: expect.stringMatching(/^unknown err /) as string,

@@ -1,30 +1,23 @@
 /**
  * Snapshots as followers of Regatta read them; the same reader reads one that Regatta has written.
  */
-import { createCipheriv } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { mvccV1, replicationV1 } from '@flotilla/proto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { FakeTable, NO_METRICS, TABLE } from '../../test/support/fake-feed.js';
+import { FakeTable, NO_METRICS, noise, TABLE } from '../../test/support/fake-feed.js';
 import { serve, type Served } from '../../test/support/served.js';
 import { readSnapshot } from '../../test/support/snapshot-reader.js';
 import { SYSTEM_CLOCK } from '../gateway-clock.js';
 import { CHUNK_DATA_BYTES_MAX, SNAPSHOT_STREAM, SnapshotService } from './snapshot.service.js';
+import { SnapshotWriter } from './snapshot-writer.js';
 
 const RECORDED = resolve(
   import.meta.dirname,
   '../../../../../shared/data/regatta/snapshot/snapshot.bin',
 );
 const { DUMMY, PUT } = mvccV1.Command_CommandType;
-
-/** The same bytes each time, which snappy cannot make smaller. */
-function noise(bytes: number): Buffer {
-  return createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(
-    Buffer.alloc(bytes),
-  );
-}
 
 let served: Served | undefined;
 afterEach(() => served?.close());
@@ -37,11 +30,16 @@ function pairs(count: number, valueBytes: number): (readonly [Buffer, Buffer])[]
   });
 }
 
+function snapshotsOf(table: FakeTable, bytesMax: number): SnapshotService {
+  const writer = new SnapshotWriter(table, table, NO_METRICS);
+  return new SnapshotService(writer, SYSTEM_CLOCK, bytesMax);
+}
+
 async function chunksOf(
   table: FakeTable,
   bytesMax = 4 * 1024 * 1024,
 ): Promise<replicationV1.SnapshotChunk[]> {
-  served = await serve(new SnapshotService(table, SYSTEM_CLOCK, NO_METRICS, bytesMax));
+  served = await serve(snapshotsOf(table, bytesMax));
   const request = replicationV1.SnapshotRequest.encode({ table: TABLE }).finish();
   const messages = await served.stream(SNAPSHOT_STREAM, request);
   return messages.map((message) => replicationV1.SnapshotChunk.decode(message));
@@ -64,14 +62,14 @@ describe('a streamed snapshot', () => {
     expect(commands.every(({ leaderIndex }) => leaderIndex === undefined)).toBe(true);
   });
 
-  it('of many megabytes loses no record at any boundary (defect B1)', async () => {
+  it('B1: of many megabytes loses no record at any boundary', async () => {
     const table = new FakeTable(pairs(2500, 4000), 9);
     const commands = read(await chunksOf(table));
     expect(commands).toHaveLength(2501);
     expect(commands.slice(0, -1).map(({ kv }) => kv?.key)).toEqual(table.pairs.map(([key]) => key));
   });
 
-  it('closes with a record that is no pair: nobody finds an empty key in it (defect B2)', async () => {
+  it('B2: closes with a record that is no pair: nobody finds an empty key in it', async () => {
     const commands = read(await chunksOf(new FakeTable([], 12)));
     expect(commands).toHaveLength(1);
     expect(commands[0]).toMatchObject({ type: DUMMY, kv: undefined, leaderIndex: 12n });
@@ -93,9 +91,7 @@ describe('a streamed snapshot', () => {
   it('that breaks ends with an error, and without the record that would make it whole', async () => {
     const table = new FakeTable(pairs(2000, 4000), 9);
     table.failure = { after: 1500, error: new GrpcStatusError(status.UNAVAILABLE, 'node lost') };
-    served = await serve(
-      new SnapshotService(table, SYSTEM_CLOCK, NO_METRICS, CHUNK_DATA_BYTES_MAX),
-    );
+    served = await serve(snapshotsOf(table, CHUNK_DATA_BYTES_MAX));
     const request = replicationV1.SnapshotRequest.encode({ table: TABLE }).finish();
     const pieces: Buffer[] = [];
     const outcome = (async () => {

@@ -1,27 +1,22 @@
 /**
- * `replication.v1.Snapshot`: a whole table, for follower clusters whose position is gone from the log.
+ * `replication.v1.Snapshot.Stream`: a whole table, for follower clusters whose position is gone from the
+ * log; for those of Armada that ask for it, only what changed.
  *
- *   pairs --> length and PUT, each --> one framed snappy stream --> chunks of 1 MiB at most
- *         ... --> DUMMY with the index that the pairs stand for: what comes next in the log follows it
- *
- * Nothing is gathered, in memory or on disk: a chunk leaves as soon as it is full. Without the closing
- * record a snapshot is not whole, so a stream that breaks ends with an error.
+ * In: a table's name. Out: chunks of 1 MiB at most. A stream that breaks ends with an error, never as if
+ * it had been all.
  */
 import {
   type CallContext,
   type GrpcServer,
   GrpcStatusError,
   type MessageSink,
-  SnappyFramedEncoder,
   status,
 } from '@flotilla/grpc';
-import { hot, replicationV1 } from '@flotilla/proto';
+import { replicationV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../gateway-clock.js';
-import { type Feed, type TableChunk } from '../nodes/feed.js';
 import { deadlineOf } from './log.service.js';
 import { PacedSink } from './paced-sink.js';
-import { type ReplicationMetrics } from './replication-metrics.js';
-import { RunningSnapshots } from './running-snapshots.js';
+import { type SnapshotWriter } from './snapshot-writer.js';
 
 export const SNAPSHOT_STREAM = '/replication.v1.Snapshot/Stream';
 
@@ -36,11 +31,9 @@ export class SnapshotService {
   private readonly dataBytesMax: number;
 
   constructor(
-    private readonly feed: Pick<Feed, 'readTable'>,
+    private readonly writer: Pick<SnapshotWriter, 'write'>,
     private readonly clock: GatewayClock,
-    private readonly metrics: Pick<ReplicationMetrics, 'snapshot' | 'snapshotBytes'>,
     sendMessageBytesMax: number,
-    private readonly running = new RunningSnapshots(),
   ) {
     this.dataBytesMax = Math.min(CHUNK_DATA_BYTES_MAX, sendMessageBytesMax - CHUNK_FRAME_BYTES);
   }
@@ -52,76 +45,19 @@ export class SnapshotService {
   }
 
   private async stream(bytes: Buffer, call: CallContext, sink: MessageSink): Promise<void> {
-    const { table } = SnapshotRequest.decode(bytes);
-    const name = table.toString();
-    await this.running.run(async () => {
-      try {
-        await this.send(table, call, new PacedSink(sink, this.clock));
-        this.metrics.snapshot(name, 'done');
-      } catch (error) {
-        this.metrics.snapshot(name, 'failed');
-        throw withTable(name, error);
-      }
-    });
-  }
-
-  private async send(table: Buffer, call: CallContext, paced: PacedSink): Promise<void> {
-    const out = new ChunkWriter(this.dataBytesMax, async (data) => {
-      const message = SnapshotChunk.encode({ data, len: BigInt(data.length), index: 0n }).finish();
-      await paced.send(message);
-      this.metrics.snapshotBytes(table.toString(), data.length);
-    });
+    const { table, incremental = false, leaderIndex = 0n } = SnapshotRequest.decode(bytes);
+    const paced = new PacedSink(sink, this.clock);
+    const since = incremental ? leaderIndex : undefined;
     const options = { deadlineMs: deadlineOf(call, this.clock), signal: call.signal };
-    let index = 0;
-    for await (const { position, rows } of this.feed.readTable(table, options)) {
-      if (position) index = position.appliedIndex;
-      await out.write(records(table, rows));
-    }
-    await out.write(hot.encodeSnapshotEnd(table, index));
-    await out.end();
-  }
-}
-
-/** Packs plain bytes and cuts what comes out into chunks. */
-class ChunkWriter {
-  private readonly encoder = new SnappyFramedEncoder();
-  private parts: Buffer[] = [];
-  private bytes = 0;
-
-  constructor(
-    private readonly bytesMax: number,
-    private readonly give: (data: Buffer) => Promise<void>,
-  ) {}
-
-  async write(plain: Uint8Array): Promise<void> {
-    this.take(this.encoder.push(plain));
-    while (this.bytes >= this.bytesMax) await this.giveChunk();
-  }
-
-  async end(): Promise<void> {
-    this.take(this.encoder.end());
-    while (this.bytes > 0) await this.giveChunk();
-  }
-
-  private take(packed: readonly Buffer[]): void {
-    for (const part of packed) {
-      this.parts.push(part);
-      this.bytes += part.length;
+    const wanted = { table, since, pieceBytesMax: this.dataBytesMax };
+    try {
+      await this.writer.write(wanted, options, (data) =>
+        paced.send(SnapshotChunk.encode({ data, len: BigInt(data.length), index: 0n }).finish()),
+      );
+    } catch (error) {
+      throw withTable(table.toString(), error);
     }
   }
-
-  private async giveChunk(): Promise<void> {
-    const whole = Buffer.concat(this.parts);
-    const data = whole.subarray(0, this.bytesMax);
-    const rest = whole.subarray(data.length);
-    this.parts = rest.length > 0 ? [rest] : [];
-    this.bytes = rest.length;
-    await this.give(data);
-  }
-}
-
-function records(table: Buffer, rows: TableChunk['rows']): Buffer {
-  return Buffer.concat(rows.map(({ key, value }) => hot.encodeSnapshotPair(table, key, value)));
 }
 
 /** As Regatta says it; codes other than that of a table that is not there stay. */

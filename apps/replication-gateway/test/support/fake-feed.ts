@@ -1,7 +1,9 @@
 /**
  * Logs and tables as a test says they are, in the place of the nodes of a cluster.
  */
+import { createCipheriv } from 'node:crypto';
 import { hot, mvccV1 } from '@flotilla/proto';
+import { type ChangesChunk } from '../../src/leader/armada-changes.js';
 import { type LogChunk, type TableChunk } from '../../src/nodes/feed.js';
 
 export const TABLE = Buffer.from('orders');
@@ -16,6 +18,13 @@ export function putCommand(key: string, value: string | Buffer = `value of ${key
 export function gcCommand(): Buffer {
   const fields = { table: TABLE, type: Command_CommandType.GC, leaderIndex: 3n };
   return Buffer.from(Command.encode(Command.fromPartial(fields)).finish());
+}
+
+/** The same bytes each time, which snappy cannot make smaller. */
+export function noise(bytes: number): Buffer {
+  return createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(
+    Buffer.alloc(bytes),
+  );
 }
 
 /** A log whose first entry has the index `firstIndex`. */
@@ -54,10 +63,11 @@ export class FakeLog {
   }
 }
 
-/** A table with its pairs in order. */
+/** A table with its pairs in order. What changed in it is up to the test. */
 export class FakeTable {
   failure: { readonly after: number; readonly error: Error } | undefined;
   rowsPerChunk = 100;
+  changes: (sinceRevision: number) => readonly ChangesChunk[] = () => [];
 
   constructor(
     readonly pairs: readonly (readonly [Buffer, Buffer])[],
@@ -66,7 +76,7 @@ export class FakeTable {
 
   async *readTable(): AsyncGenerator<TableChunk, void, undefined> {
     const { appliedIndex, pairs } = this;
-    const position = { tableId: 10_001, epoch: 10_001, appliedIndex, revision: appliedIndex };
+    const position = positionAt(appliedIndex);
     for (let at = 0; at === 0 || at < pairs.length; at += this.rowsPerChunk) {
       if (this.failure && at >= this.failure.after) throw this.failure.error;
       const rows = pairs.slice(at, at + this.rowsPerChunk).map(([key, value]) => ({
@@ -80,6 +90,22 @@ export class FakeTable {
       yield { position: at === 0 ? position : undefined, rows, more, deletedKeys: [] };
     }
   }
+
+  async *readChanges(
+    _: Buffer,
+    sinceRevision: number,
+  ): AsyncGenerator<ChangesChunk, void, undefined> {
+    for (const chunk of this.changes(sinceRevision)) {
+      await Promise.resolve();
+      yield chunk;
+    }
+    if (this.failure) throw this.failure.error;
+  }
+}
+
+/** What a node tells of a table first. */
+export function positionAt(appliedIndex: number): hot.FeedTablePosition {
+  return { tableId: 10_001, epoch: 10_001, appliedIndex, revision: appliedIndex };
 }
 
 /** Counts for nobody. */

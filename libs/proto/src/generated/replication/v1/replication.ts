@@ -54,12 +54,46 @@ export namespace Table_Type {
 
 export interface SnapshotRequest {
   table: Buffer;
+  /** Only what changed after `leader_index`; asked for by followers of Armada. */
+  incremental?:
+    | boolean
+    | undefined;
+  /** Last index of the leader that the follower has applied. */
+  leaderIndex?: bigint | undefined;
 }
 
 export interface SnapshotChunk {
   data: Buffer;
   len: bigint;
   index: bigint;
+}
+
+export interface SnapshotQueryRequest {
+  table: string;
+  /** Last index of the leader that the follower has applied. */
+  followerIndex: bigint;
+}
+
+export interface SnapshotQueryResponse {
+  type: SnapshotQueryResponse_Type;
+  /** Of an incremental one: the index that it goes on from. */
+  baseIndex: bigint;
+  /** The index that it leads to. */
+  tipIndex: bigint;
+  objectKey: string;
+  sha256: Buffer;
+  sizeBytes: bigint;
+}
+
+export const SnapshotQueryResponse_Type = { NONE: 0, FULL: 1, INCREMENTAL: 2, UNRECOGNIZED: -1 } as const;
+
+export type SnapshotQueryResponse_Type = typeof SnapshotQueryResponse_Type[keyof typeof SnapshotQueryResponse_Type];
+
+export namespace SnapshotQueryResponse_Type {
+  export type NONE = typeof SnapshotQueryResponse_Type.NONE;
+  export type FULL = typeof SnapshotQueryResponse_Type.FULL;
+  export type INCREMENTAL = typeof SnapshotQueryResponse_Type.INCREMENTAL;
+  export type UNRECOGNIZED = typeof SnapshotQueryResponse_Type.UNRECOGNIZED;
 }
 
 export interface ReplicateRequest {
@@ -256,13 +290,22 @@ export const Table: MessageFns<Table> = {
 };
 
 function createBaseSnapshotRequest(): SnapshotRequest {
-  return { table: Buffer.alloc(0) };
+  return { table: Buffer.alloc(0), incremental: undefined, leaderIndex: undefined };
 }
 
 export const SnapshotRequest: MessageFns<SnapshotRequest> = {
   encode(message: SnapshotRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.table.length !== 0) {
       writer.uint32(10).bytes(message.table);
+    }
+    if (message.incremental !== undefined) {
+      writer.uint32(16).bool(message.incremental);
+    }
+    if (message.leaderIndex !== undefined) {
+      if (BigInt.asUintN(64, message.leaderIndex) !== message.leaderIndex) {
+        throw new globalThis.Error("value provided for field message.leaderIndex of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.leaderIndex);
     }
     return writer;
   },
@@ -288,6 +331,22 @@ export const SnapshotRequest: MessageFns<SnapshotRequest> = {
             message.table = Buffer.from(reader.bytes());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.incremental = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.leaderIndex = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -306,6 +365,10 @@ export const SnapshotRequest: MessageFns<SnapshotRequest> = {
   fromPartial(object: DeepPartial<SnapshotRequest>): SnapshotRequest {
     const message = createBaseSnapshotRequest();
     message.table = object.table ?? Buffer.alloc(0);
+    message.incremental = object.incremental ?? undefined;
+    message.leaderIndex = (object.leaderIndex !== undefined && object.leaderIndex !== null)
+      ? BigInt(object.leaderIndex)
+      : undefined;
     return message;
   },
 };
@@ -391,6 +454,202 @@ export const SnapshotChunk: MessageFns<SnapshotChunk> = {
     message.data = object.data ?? Buffer.alloc(0);
     message.len = (object.len !== undefined && object.len !== null) ? BigInt(object.len) : 0n;
     message.index = (object.index !== undefined && object.index !== null) ? BigInt(object.index) : 0n;
+    return message;
+  },
+};
+
+function createBaseSnapshotQueryRequest(): SnapshotQueryRequest {
+  return { table: "", followerIndex: 0n };
+}
+
+export const SnapshotQueryRequest: MessageFns<SnapshotQueryRequest> = {
+  encode(message: SnapshotQueryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.table !== "") {
+      writer.uint32(10).string(message.table);
+    }
+    if (message.followerIndex !== 0n) {
+      if (BigInt.asUintN(64, message.followerIndex) !== message.followerIndex) {
+        throw new globalThis.Error("value provided for field message.followerIndex of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.followerIndex);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SnapshotQueryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSnapshotQueryRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.table = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.followerIndex = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SnapshotQueryRequest>): SnapshotQueryRequest {
+    return SnapshotQueryRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SnapshotQueryRequest>): SnapshotQueryRequest {
+    const message = createBaseSnapshotQueryRequest();
+    message.table = object.table ?? "";
+    message.followerIndex = (object.followerIndex !== undefined && object.followerIndex !== null)
+      ? BigInt(object.followerIndex)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseSnapshotQueryResponse(): SnapshotQueryResponse {
+  return { type: 0, baseIndex: 0n, tipIndex: 0n, objectKey: "", sha256: Buffer.alloc(0), sizeBytes: 0n };
+}
+
+export const SnapshotQueryResponse: MessageFns<SnapshotQueryResponse> = {
+  encode(message: SnapshotQueryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    if (message.baseIndex !== 0n) {
+      if (BigInt.asUintN(64, message.baseIndex) !== message.baseIndex) {
+        throw new globalThis.Error("value provided for field message.baseIndex of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.baseIndex);
+    }
+    if (message.tipIndex !== 0n) {
+      if (BigInt.asUintN(64, message.tipIndex) !== message.tipIndex) {
+        throw new globalThis.Error("value provided for field message.tipIndex of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.tipIndex);
+    }
+    if (message.objectKey !== "") {
+      writer.uint32(34).string(message.objectKey);
+    }
+    if (message.sha256.length !== 0) {
+      writer.uint32(42).bytes(message.sha256);
+    }
+    if (message.sizeBytes !== 0n) {
+      if (BigInt.asIntN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type int64 too large");
+      }
+      writer.uint32(48).int64(message.sizeBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SnapshotQueryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSnapshotQueryResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.baseIndex = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.tipIndex = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.objectKey = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sha256 = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sizeBytes = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SnapshotQueryResponse>): SnapshotQueryResponse {
+    return SnapshotQueryResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SnapshotQueryResponse>): SnapshotQueryResponse {
+    const message = createBaseSnapshotQueryResponse();
+    message.type = object.type ?? 0;
+    message.baseIndex = (object.baseIndex !== undefined && object.baseIndex !== null) ? BigInt(object.baseIndex) : 0n;
+    message.tipIndex = (object.tipIndex !== undefined && object.tipIndex !== null) ? BigInt(object.tipIndex) : 0n;
+    message.objectKey = object.objectKey ?? "";
+    message.sha256 = object.sha256 ?? Buffer.alloc(0);
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null) ? BigInt(object.sizeBytes) : 0n;
     return message;
   },
 };
