@@ -65,13 +65,13 @@ describe.skipIf(!hasOpenssl)('access to tables by replication', () => {
     }
   }
 
-  it('a gateway without the token of the nodes is told nothing, and says so to its followers', async () => {
+  it('B12: a gateway without the token of the nodes is told nothing, and says so to its followers', async () => {
     const { address, restAddress } = await startGateway(['--cluster.token=wrong']);
     await expect(tablesAt(address)).rejects.toMatchObject({ code: UNAVAILABLE });
     expect((await fetch(`${restAddress}/readyz`)).status).toBe(503);
   });
 
-  it('a follower cluster gets in with a certificate, and without one does not', async () => {
+  it('B12: a follower cluster gets in with a certificate, and without one does not', async () => {
     const flags = [
       '--cluster.token=secret',
       `--replication.cert-filename=${folder}/node.crt`,

@@ -75,6 +75,14 @@ describe('settings of a gateway in a follower cluster', () => {
     });
   });
 
+  it('B28: need no certificates for a leader cluster without TLS, and an address with its scheme', () => {
+    const { certFilename, keyFilename, caFilename } = follower().config.replication;
+    expect([certFilename, keyFilename, caFilename]).toEqual(['', '', '']);
+    const outcome = load(['--replication.leader-address=localhost:8444'], {}, 'follower');
+    expect(outcome.kind).not.toBe('loaded');
+    expect(JSON.stringify(outcome)).toContain('replication.leader-address');
+  });
+
   it('show and trust certificates, and hide the token', () => {
     const files = ['cert', 'key', 'ca'].map((file) => `--replication.${file}-filename=/x`);
     const loaded = follower(...files, '--replication.token=abc', '--replication.server-name=l');
