@@ -31,18 +31,24 @@ const LOG_FLAGS = [
   '--replication.log-retention-bytes=0',
 ];
 const CHUNK_BYTES_MAX = 1024 * 1024;
-const CODE = { invalidArgument: 3, notFound: 5, failedPrecondition: 9, unavailable: 14 } as const;
+const CODE = {
+  invalidArgument: 3,
+  notFound: 5,
+  failedPrecondition: 9,
+  outOfRange: 11,
+  unavailable: 14,
+} as const;
 
 describe('replication as the contract has it', () => {
   let node: NodeProcess;
   let gateway: GatewayProcess;
   let client: ContractClient;
   beforeAll(async () => {
-    const flags = ['--tables.names=orders,history,large,empty', ...LOG_FLAGS];
+    const flags = ['--tables.names=orders,history,large,empty,changes,bytes', ...LOG_FLAGS];
     node = await NodeProcess.start({ flags });
     gateway = await GatewayProcess.start([node.apiAddress]);
     client = new ContractClient(gateway.address);
-    const isTold = async () => (await client.tables().catch(() => [])).length === 4;
+    const isTold = async () => (await client.tables().catch(() => [])).length === 6;
     await waitUntil('the gateway knows the tables', isTold);
   });
   afterAll(async () => {
@@ -73,7 +79,14 @@ describe('replication as the contract has it', () => {
   }
 
   it('Metadata tells each table by its name, as replicated', async () => {
-    expect(await client.tables()).toEqual(['empty', 'history', 'large', 'orders']);
+    expect(await client.tables()).toEqual([
+      'bytes',
+      'changes',
+      'empty',
+      'history',
+      'large',
+      'orders',
+    ]);
   });
 
   it('Log: every write of the script is one command with the index that is its revision', async () => {
@@ -197,6 +210,41 @@ describe('replication as the contract has it', () => {
     await expectSame(replica, 'large');
   });
 
+  it('B21, B22: a value that is a zero byte and keys with zero bytes come as they are', async () => {
+    const keys = ['\0', '\0\0', 'a\0b', 'a\0'];
+    for (const key of keys) await put('bytes', key, '\0');
+    const expected = [...keys].sort().map((key) => [key, '\0']);
+    const polled = new ContractReplica('bytes');
+    polled.takePoll(await client.log('bytes', 1));
+    expect(polled.pairs).toEqual(expected);
+    const chunks = await client.snapshot('bytes');
+    const loaded = new ContractReplica('bytes');
+    loaded.takeSnapshot(readSnapshotFile(Buffer.concat(chunks.map(({ data }) => data))));
+    expect(loaded.pairs).toEqual(expected);
+    // From the smallest key to the end: everything.
+    await client.write('DeleteRange', message([1, 'bytes'], [2, '\0'], [3, '\0']));
+    polled.takePoll(await client.log('bytes', polled.index + 1));
+    expect(polled.pairs).toEqual([]);
+  });
+
+  it('B23: a compare of a range judges what is there now, not what was, on both sides alike', async () => {
+    await put('bytes', 'n1', 'old');
+    await put('bytes', 'n1', 'new');
+    await put('bytes', 'n2', 'old');
+    await client.write('DeleteRange', message([1, 'bytes'], [2, 'n2']));
+    const isNew = message([3, 'n1'], [4, 'new'], [64, 'n9']);
+    const yes = message([2, message([1, 'judged'], [2, 'as it is'])]);
+    const no = message([2, message([1, 'judged'], [2, 'as it was'])]);
+    await client.write('Txn', message([1, 'bytes'], [2, isNew], [3, yes], [4, no]));
+    const replica = new ContractReplica('bytes');
+    replica.takePoll(await client.log('bytes', 1));
+    expect(replica.pairs).toEqual([
+      ['judged', 'as it is'],
+      ['n1', 'new'],
+    ]);
+    await expectSame(replica, 'bytes');
+  });
+
   it('Snapshot: of an empty table is the closing DUMMY; of none it is refused by its name', async () => {
     const chunks = await client.snapshot('empty');
     const commands = readSnapshotFile(Buffer.concat(chunks.map(({ data }) => data)));
@@ -205,6 +253,38 @@ describe('replication as the contract has it', () => {
       code: CODE.unavailable,
       details: "unable to stream from table 'none': table not found",
     });
+  });
+
+  it('Armada: an incremental Stream has what changed after an index, with what was deleted', async () => {
+    const records = async (since: number) => {
+      const chunks = await client.snapshot('changes', since);
+      return readSnapshotFile(Buffer.concat(chunks.map(({ data }) => data)));
+    };
+    const replica = new ContractReplica('changes');
+    for (const key of ['a', 'b', 'c', 'd']) await put('changes', key, 'old');
+    replica.takePoll(await client.log('changes', 1));
+    await put('changes', 'b', 'new');
+    const removed = message([1, 'changes'], [2, 'a']);
+    await client.write('DeleteRange', removed);
+    await client.write('DeleteRange', message([1, 'changes'], [2, 'c'], [3, 'd']));
+    await put('changes', 'e', 'new');
+    const changes = await records(replica.index);
+    expect(changes.map(({ type, kv }) => [type, kv?.key.toString()])).toEqual([
+      [COMMAND.delete, 'a'],
+      [COMMAND.put, 'b'],
+      [COMMAND.delete, 'c'],
+      [COMMAND.put, 'e'],
+      [COMMAND.dummy, undefined],
+    ]);
+    replica.takeChanges(changes);
+    await expectSame(replica, 'changes');
+    replica.takePoll(await client.log('changes', replica.index + 1));
+    // An entry that changes nothing has an index as well.
+    const nothing = await client.write('DeleteRange', removed);
+    expect((await records(nothing)).map(({ type }) => type)).toEqual([COMMAND.dummy]);
+    const [end] = await records(nothing);
+    const applied = end?.leaderIndex ?? 0;
+    await expect(records(applied + 1)).rejects.toMatchObject({ code: CODE.outOfRange });
   });
 
   it('Armada: Query says that there is no store, and HTTP on the same port has the snapshot', async () => {

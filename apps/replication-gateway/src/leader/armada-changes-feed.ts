@@ -1,12 +1,15 @@
 /**
- * What changed in a table, from whichever node can tell.
+ * What changed in a table after an index of its log, from whichever node can tell.
  *
- * In: a table's name, a revision. Out: chunks, the first one with the position, the last one without
- * `more`. A node that is lost before it said anything is replaced by another one; later it is not, because
- * another node has the table as of another moment.
+ *   where does it stand? --> beyond that: its position alone
+ *                        --> what changed after the index, in the same history
+ *
+ * In: a table's name, an index. Out: chunks, the first one with the position, the last one without `more`. A node
+ * that is lost before it said anything is replaced by another one; later it is not, because another node
+ * has the table as of another moment.
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
-import { feedV1 } from '@flotilla/proto';
+import { feedV1, hot } from '@flotilla/proto';
 import { type GatewayClock } from '../gateway-clock.js';
 import { READ_TABLE, type ReadOptions } from '../nodes/feed.js';
 import { passedOn } from '../nodes/node-error.js';
@@ -18,7 +21,7 @@ import { type ChangesChunk, type ChangesReader } from './armada-changes.js';
 const ATTEMPTS_MAX = 6;
 const PAUSE_MS = 50;
 
-const { ReadTableRequest, TableChunk } = feedV1;
+const { ReadTableRequest } = feedV1;
 
 export class ArmadaChangesFeed implements ChangesReader {
   constructor(
@@ -29,20 +32,45 @@ export class ArmadaChangesFeed implements ChangesReader {
 
   async *readChanges(
     table: Buffer,
-    sinceRevision: number,
+    afterIndex: number,
     options: ReadOptions,
   ): AsyncGenerator<ChangesChunk, void, undefined> {
-    const wanted = { table, linearizable: true, sinceRevision: BigInt(sinceRevision) };
-    const request = ReadTableRequest.encode(ReadTableRequest.fromPartial(wanted)).finish();
+    const position = await this.positionOf(table, options);
+    const { appliedIndex, revision, epoch } = position;
+    if (afterIndex > appliedIndex) {
+      yield { position, rows: [], deletedKeys: [], more: false };
+      return;
+    }
+    // Entries that changed nothing have an index and no revision: nodes are asked for one they have.
+    const sinceRevision = BigInt(Math.min(afterIndex, revision));
+    yield* this.chunks({ table, epoch: BigInt(epoch), sinceRevision }, options);
+  }
+
+  private async positionOf(table: Buffer, options: ReadOptions): Promise<hot.FeedTablePosition> {
+    const enough = new AbortController();
+    const signal = AbortSignal.any([options.signal, enough.signal]);
+    try {
+      const beginning = this.chunks({ table, chunkBytesMax: 1 }, { ...options, signal });
+      for await (const { position } of beginning) if (position) return position;
+    } finally {
+      enough.abort();
+    }
+    throw noPosition();
+  }
+
+  private async *chunks(
+    wanted: Partial<feedV1.ReadTableRequest> & { readonly table: Buffer },
+    options: ReadOptions,
+  ): AsyncGenerator<ChangesChunk, void, undefined> {
+    const request = ReadTableRequest.fromPartial({ ...wanted, linearizable: true });
+    const bytes = ReadTableRequest.encode(request).finish();
     for (let failed = 0; ;) {
-      const way = this.wayTo(table);
+      const way = this.wayTo(wanted.table);
       let more: boolean | undefined;
       try {
-        for await (const bytes of this.stream(way, request, options)) {
-          const chunk = chunkOf(TableChunk.decode(bytes));
-          if (more === undefined && chunk.position === undefined) {
-            throw new GrpcStatusError(status.INTERNAL, 'changes do not begin with their position');
-          }
+        for await (const message of this.stream(way, bytes, options)) {
+          const chunk = hot.decodeTableChunk(message);
+          if (more === undefined && chunk.position === undefined) throw noPosition();
           this.pool.worked(way);
           ({ more } = chunk);
           yield chunk;
@@ -79,22 +107,6 @@ export class ArmadaChangesFeed implements ChangesReader {
   }
 }
 
-function chunkOf({ position, rows, more, deletedKeys }: feedV1.TableChunk): ChangesChunk {
-  return {
-    position: position && {
-      tableId: Number(position.tableId),
-      epoch: Number(position.epoch),
-      appliedIndex: Number(position.appliedIndex),
-      revision: Number(position.revision),
-    },
-    rows: rows.map((row) => ({
-      key: row.key,
-      value: row.value,
-      createRevision: Number(row.createRevision),
-      modRevision: Number(row.modRevision),
-      version: Number(row.version),
-    })),
-    more,
-    deletedKeys,
-  };
+function noPosition(): GrpcStatusError {
+  return new GrpcStatusError(status.INTERNAL, 'a table does not begin with its position');
 }

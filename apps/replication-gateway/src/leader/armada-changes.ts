@@ -5,8 +5,8 @@
  *   rows and deleted keys --> PUT and DELETE in the order of keys ... --> DUMMY with the index
  *
  * Who asks applies them to what it has. So where the history does not reach back to its index, and where
- * a node would tell everything, it is refused: a whole table in the place of changes would leave the
- * keys behind that were deleted meanwhile.
+ * a node tells everything, it is refused: a whole table in the place of changes would leave the keys
+ * behind that were deleted meanwhile.
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { hot, mvccV1 } from '@flotilla/proto';
@@ -15,18 +15,15 @@ import { type ReadOptions, type TableChunk } from '../nodes/feed.js';
 const { Command, Command_CommandType } = mvccV1;
 const LENGTH_BYTES = 8;
 
-export type ChangesChunk = TableChunk & { readonly deletedKeys: readonly Buffer[] };
+export type ChangesChunk = TableChunk;
 
 export interface ChangesReader {
   /**
-   * Rows that changed after a revision, and keys that were deleted since; the first chunk has the
-   * position. Rejects with FailedPrecondition where the history does not reach back that far.
+   * Rows that changed after an index, and keys that were deleted since; the first chunk has the
+   * position, and is alone if the index lies beyond it. Rejects with FailedPrecondition where the history
+   * does not reach back that far.
    */
-  readChanges(
-    table: Buffer,
-    sinceRevision: number,
-    options: ReadOptions,
-  ): AsyncIterable<ChangesChunk>;
+  readChanges(table: Buffer, afterIndex: number, options: ReadOptions): AsyncIterable<ChangesChunk>;
 }
 
 /** Plain records. Rejects with FailedPrecondition and OutOfRange, and as the reader does. */
