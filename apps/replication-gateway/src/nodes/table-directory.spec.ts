@@ -1,6 +1,7 @@
 /**
  * Which tables there are, as nodes tell it that come and go.
  */
+import { GrpcStatusError, status } from '@flotilla/grpc';
 import { SILENT_LOGGER } from '@flotilla/platform';
 import { feedV1 } from '@flotilla/proto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -104,6 +105,25 @@ describe('the directory of tables', () => {
     expect([directory.isKnown, names()]).toEqual([true, ['a', 'b']]);
     second.push({ tables: [table(3, 'c')] });
     await vi.waitFor(() => expect(names()).toEqual(['b', 'c']), WAIT);
+  });
+
+  it('B29: is asked for until it is told, whatever went wrong before', async () => {
+    const told = new Told();
+    const wrong = [
+      new Error('getaddrinfo ENOTFOUND a'),
+      new GrpcStatusError(status.UNAUTHENTICATED, 'not let in'),
+      Buffer.from('no message at all'),
+      change({ more: true }),
+    ];
+    const nodes = new FakeNodes([A]);
+    nodes.on(A, (call) => {
+      const next = wrong.shift();
+      return next ? [next] : told.conduct(call);
+    });
+    start(nodes);
+    told.push({ begins: true, tables: [table(1, 'a')] });
+    await vi.waitFor(() => expect(names()).toEqual(['a']), WAIT);
+    expect(wrong).toEqual([]);
   });
 
   it('is not known any more when no node has told for a while', async () => {
