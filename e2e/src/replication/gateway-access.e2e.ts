@@ -3,7 +3,8 @@
  * certificates.
  */
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { get, type RequestOptions } from 'node:https';
 import { type ClientTlsOptions, createGrpcJsClient } from '@flotilla/grpc';
 import { replicationV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -88,5 +89,21 @@ describe.skipIf(!hasOpenssl)('access to tables by replication', () => {
       CALL_MS,
     );
     await expect(tablesAt(address, trusted)).rejects.toMatchObject({ code: UNAVAILABLE });
+    const ca = readFileSync(trusted.caFile);
+    const pair = { cert: readFileSync(own.certFile), key: readFileSync(own.keyFile) };
+    const snapshot = `${address}/snapshots-live/orders`;
+    expect(await statusOf(snapshot, { ca, ...pair })).toBe(200);
+    await expect(statusOf(snapshot, { ca })).rejects.toThrow();
   });
 });
+
+/** Of an answer by HTTP/1.1; rejects where there is none. */
+function statusOf(url: string, options: RequestOptions): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const request = get(url, options, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    request.on('error', reject);
+  });
+}
