@@ -1,5 +1,6 @@
 import { describeConfig, loadConfig, type LoadedConfig } from '@flotilla/platform';
 import { describe, expect, it } from 'vitest';
+import { offeredEncodings } from './compression.js';
 import { type GatewayConfig, gatewaySchema } from './gateway-config.js';
 
 function load(
@@ -31,6 +32,17 @@ describe('settings of a gateway', () => {
     });
   });
 
+  it('say how attached gateways are served, packed and told that this one lives', () => {
+    const { replication } = accepted([]).config;
+    expect(replication).toMatchObject({ heartbeatIntervalMs: 1_000, compression: 'snappy' });
+    const flags = ['--replication.heartbeat-interval=50ms', '--replication.compression=none'];
+    const other = accepted(flags).config.replication;
+    expect(other).toMatchObject({ heartbeatIntervalMs: 50, compression: 'none' });
+    expect(offeredEncodings('zstd')).toEqual(['zstd', 'snappy']);
+    expect(offeredEncodings('snappy')).toEqual(['snappy', 'zstd']);
+    expect(offeredEncodings('none')).toEqual([]);
+  });
+
   it('name several nodes, and hide what is secret', () => {
     const addresses = ['http://a:8443', 'https://b:8443'];
     const loaded = accepted([`--cluster.addresses=${addresses.join(',')}`, '--cluster.token=abc']);
@@ -45,6 +57,8 @@ describe('settings of a gateway', () => {
 
   it.each([
     ['--cluster.addresses=a:8443'],
+    ['--replication.heartbeat-interval=49ms'],
+    ['--replication.compression=gzip'],
     ['--cluster.addresses='],
     ['--cluster.cert-filename=a'],
     ['--replication.address=https://a:1'],
