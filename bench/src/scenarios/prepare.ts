@@ -15,6 +15,8 @@ import { VALUE_BYTES } from './scenario.js';
 export const LOAD_BATCH = 100;
 const LOAD_CONNECTIONS = 4;
 const LOAD_STREAMS = 4;
+/** Keys that are loaded over the same connections: servers ask to connect anew once a minute. */
+const LOAD_PART_KEYS = 200_000;
 const CALM_LOOK_MS = 300;
 const CALM_WAIT_MS = 30_000;
 /** Of one core, all servers together. */
@@ -22,21 +24,29 @@ const CALM_PERCENT = 10;
 
 /** Throws unless all keys are there afterwards. */
 export async function loadKeys(server: Server, keys: number): Promise<void> {
+  for (let first = 0; first < keys; first += LOAD_PART_KEYS) {
+    await loadPart(server, first, Math.min(LOAD_PART_KEYS, keys - first));
+  }
+  await expectKeys(server, keys);
+  await server.restart();
+  await expectKeys(server, keys);
+}
+
+async function loadPart(server: Server, first: number, keys: number): Promise<void> {
   const [host = '', port = ''] = server.address.split(':');
+  const template = txnTemplate(server.protocol, LOAD_BATCH, VALUE_BYTES);
+  const places = template.keys.map(({ end, add }) => ({ end, add: add + first }));
   await runLoad({
     host,
     port: Number(port),
     connections: LOAD_CONNECTIONS,
     streams: LOAD_STREAMS,
-    templates: [txnTemplate(server.protocol, LOAD_BATCH, VALUE_BYTES)],
+    templates: [{ ...template, keys: places }],
     keys,
     keysEach: LOAD_BATCH,
     course: { kind: 'counted', requests: keys / LOAD_BATCH },
     pids: server.pids,
   });
-  await expectKeys(server, keys);
-  await server.restart();
-  await expectKeys(server, keys);
 }
 
 export async function expectKeys(server: Server, keys: number): Promise<void> {
