@@ -13,8 +13,13 @@ import { HealthRegistry, Lifecycle, type LoadedConfig, type Logger } from '@flot
 import { register } from 'prom-client';
 import { createRestApp, type RestApp } from './app.module.js';
 import { type GatewayConfig } from './config/gateway-config.js';
-import { connectLeaderCluster, type LeaderConnection } from './follower/leader-cluster.js';
+import { connectLeaderCluster, leaderClient } from './follower/leader-cluster.js';
+import { MemoryGenerations } from './follower/link/generations.js';
+import { LinkLeader } from './follower/link/link-leader.js';
+import { NegotiatedLeader } from './follower/link/negotiated-leader.js';
 import { OwnClusterClient } from './follower/own-cluster.js';
+import { OwnClusterId } from './follower/own-cluster-id.js';
+import { OwnShadows } from './follower/own-shadows.js';
 import { PullerGroup } from './follower/puller-group.js';
 import { PullerMetrics } from './follower/puller-metrics.js';
 import { SYSTEM_CLOCK } from './gateway-clock.js';
@@ -45,19 +50,37 @@ export class FollowerGateway implements Gateway {
     const { cluster, replication } = loaded.config;
     this.health = new HealthRegistry(logger.child('health'));
     const pool = new NodePool(cluster, SYSTEM_CLOCK);
-    const leader: LeaderConnection = connectLeaderCluster(replication);
+    const gateway = newName();
+    const metrics = new PullerMetrics(register);
+    const polls = connectLeaderCluster(replication);
+    const clients = replication.leaderAddresses.map((one) => leaderClient(replication, [one]));
+    const ownId = new OwnClusterId(pool, logger.child('nodes'));
+    const link = new LinkLeader({
+      clients,
+      gateway,
+      clusterId: () => ownId.get(),
+      generations: new MemoryGenerations(),
+      clock: SYSTEM_CLOCK,
+      logger: logger.child('link'),
+      messageBytesMax: replication.receiveMessageBytesMax,
+      snapshotRpcTimeoutMs: replication.snapshotRpcTimeoutMs,
+    });
+    metrics.exposeLink(link);
     this.group = new PullerGroup({
-      gateway: newName(),
-      leader,
+      gateway,
+      leader: new NegotiatedLeader(link, polls, SYSTEM_CLOCK),
       own: new OwnClusterClient(pool, SYSTEM_CLOCK),
+      shadows: new OwnShadows(pool, SYSTEM_CLOCK),
       clock: SYSTEM_CLOCK,
       logger,
-      metrics: new PullerMetrics(register),
+      metrics,
       settings: replication,
     });
+    const disconnect = () => [polls, ...clients].forEach((one) => one.close());
     this.lifecycle = new Lifecycle({ logger: logger.child('lifecycle') })
       .add({ name: 'nodes', stop: () => pool.close() })
-      .add({ name: 'leader cluster', stop: () => leader.close() })
+      .add({ name: 'leader cluster', stop: disconnect })
+      .add({ name: 'link', start: () => link.start(), stop: () => link.stop() })
       .add({ name: 'rest', start: () => this.serve(), stop: () => this.stopServing() });
     this.group.addTo(this.lifecycle);
   }

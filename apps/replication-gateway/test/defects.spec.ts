@@ -10,6 +10,7 @@ import { type Batch } from '../src/follower/ports.js';
 import { PullerGroup } from '../src/follower/puller-group.js';
 import { PullerMetrics } from '../src/follower/puller-metrics.js';
 import { FakeLeader, FakeOwn, statusError } from './support/fake-clusters.js';
+import { FakeShadows } from './support/fake-shadows.js';
 import { ManualClock } from './support/manual-clock.js';
 
 const SETTINGS = {
@@ -23,12 +24,14 @@ const SETTINGS = {
 let clock: ManualClock;
 let leader: FakeLeader;
 let own: FakeOwn;
+let shadows: FakeShadows;
 let running: Lifecycle[];
 
 beforeEach(() => {
   clock = new ManualClock();
   leader = new FakeLeader();
   own = new FakeOwn(clock);
+  shadows = new FakeShadows(own);
   running = [];
 });
 
@@ -54,7 +57,8 @@ async function start(gateway: string): Promise<{
   });
   const registry = new Registry();
   const metrics = new PullerMetrics(registry);
-  const parts = { leader, own: seen, clock, logger: SILENT_LOGGER, metrics, settings: SETTINGS };
+  const clusters = { leader, own: seen, shadows };
+  const parts = { ...clusters, clock, logger: SILENT_LOGGER, metrics, settings: SETTINGS };
   const lifecycle = new Lifecycle();
   new PullerGroup({ gateway, ...parts }).addTo(lifecycle);
   running.push(lifecycle);
@@ -96,7 +100,7 @@ describe('a copy that is filled from a snapshot', () => {
 
   it('B1: lacks no pair at the boundary of a batch, however large the table is', async () => {
     await recovered(1_300, 10_000);
-    const batches = own.calls.filter((call) => call === 'apply').length;
+    const batches = own.calls.filter((call) => call === 'fill').length;
     expect(batches).toBeGreaterThan(10);
     expectSame('first');
   });
@@ -112,9 +116,9 @@ describe('a copy that is pulled', () => {
   it('B5: applies no command twice, although the leader cluster sends some of them again', async () => {
     write('first', 9);
     let repeats = 2;
-    const log = leader.log.bind(leader);
-    leader.log = async function* (name, from, signal) {
-      for await (const message of log(name, from, signal)) {
+    const poll = leader.poll.bind(leader);
+    leader.poll = async function* (name, from, signal) {
+      for await (const message of poll(name, from, signal)) {
         yield message;
         if (message.kind === 'commands' && repeats-- > 0) yield message;
       }

@@ -27,9 +27,13 @@ export class EntryBatch {
   private commands: Buffer[] = [];
   private bytes = 0;
   private sinceMs = 0;
+  private last = 0;
 
-  /** `next` is the index that has to come. */
-  constructor(private next: number) {}
+  /** `next` is the index that has to come, or the first that may, where some are left out. */
+  constructor(
+    private next: number,
+    private readonly mayLeaveOut = false,
+  ) {}
 
   get isEmpty(): boolean {
     return this.commands.length === 0;
@@ -42,15 +46,18 @@ export class EntryBatch {
     return isLong || this.bytes + entryBytes > BATCH_BYTES_MAX;
   }
 
-  /** Throws LogGapError for any other index than the next one. */
+  /** Throws LogGapError for any other index than the next one, or for one that does not grow. */
   add({ index, command }: hot.ReceivedEntry, nowMs: number): void {
-    if (index !== this.next) {
+    if (index < this.next || (index > this.next && !this.mayLeaveOut)) {
       throw new LogGapError(`entry ${index} came where ${this.next} was due`);
     }
+    this.next = index + 1;
+    // Of an entry without a command there is nothing to apply.
+    if (command.length === 0 && this.mayLeaveOut) return;
     if (this.isEmpty) this.sinceMs = nowMs;
+    this.last = index;
     this.commands.push(command);
     this.bytes += command.length;
-    this.next = index + 1;
   }
 
   /** Until a batch that is not empty is due by its age. */
@@ -62,6 +69,6 @@ export class EntryBatch {
     const { commands, bytes } = this;
     this.commands = [];
     this.bytes = 0;
-    return { commands, bytes, lastIndex: this.next - 1 };
+    return { commands, bytes, lastIndex: this.last };
   }
 }

@@ -3,10 +3,12 @@
  * says.
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
+import { OtherTableError } from './link/other-table-error.js';
 import { type Failure } from './puller-machine.js';
 
 /** Of a poll, or of a snapshot. What is no status came up while its messages were read. */
 export function leaderFailure(error: unknown): Failure {
+  if (error instanceof OtherTableError) return 'table-missing';
   if (!(error instanceof GrpcStatusError)) return 'log-garbled';
   switch (error.code) {
     case status.NOT_FOUND:

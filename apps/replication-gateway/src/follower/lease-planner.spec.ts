@@ -2,7 +2,7 @@
  * Who pulls what: decided from views alone, and what gateways that decide alike come to together.
  */
 import { describe, expect, it } from 'vitest';
-import { fillingHolder, isFillingHolder, type LeasePlan, LeasePlanner } from './lease-planner.js';
+import { type LeasePlan, LeasePlanner } from './lease-planner.js';
 import { type Lease, type ListedCopy } from './ports.js';
 
 const INTERVAL_MS = 1_000;
@@ -55,7 +55,6 @@ describe('a plan of leases', () => {
 
   it('takes a lease of its own that it does not know of: the answer that gave it was lost', () => {
     expect(ids(plan([copy(1, heldBy(ME))]).take)).toEqual([1]);
-    expect(ids(plan([copy(1, heldBy(fillingHolder(ME)))]).take)).toEqual([1]);
   });
 
   it('gives back what is beyond its share, what is idle first, and leaves it to others', () => {
@@ -70,7 +69,7 @@ describe('a plan of leases', () => {
   });
 
   it('gives nothing back that is being replaced', () => {
-    const copies = [copy(1, heldBy(ME)), copy(2, heldBy(fillingHolder(ME))), copy(3, heldBy('b'))];
+    const copies = [copy(1, heldBy(ME)), copy(2, heldBy(ME)), copy(3, heldBy('b'))];
     expect(plan(copies, [1, 2], { pinned: [2] }).giveBack).toEqual([]);
     const more = [...copies, copy(4, heldBy(ME))];
     expect(plan(more, [2, 1, 4], { pinned: [2] }).giveBack).toEqual([1]);
@@ -115,10 +114,6 @@ describe('a plan of leases', () => {
       nowMs: 0,
     });
     expect(ids(take)).toEqual([2]);
-  });
-
-  it('knows a holder that fills a copy', () => {
-    expect([isFillingHolder(fillingHolder(ME)), isFillingHolder(ME)]).toEqual([true, false]);
   });
 });
 

@@ -53,21 +53,6 @@ export interface LeasePlan {
   readonly drop: readonly number[];
 }
 
-const FILLING = '/filling';
-
-/** Name of a holder that fills a copy from a snapshot. */
-export function fillingHolder(gateway: string): string {
-  return `${gateway}${FILLING}`;
-}
-
-export function isFillingHolder(holder: string): boolean {
-  return holder.endsWith(FILLING);
-}
-
-function gatewayOf(holder: string): string {
-  return isFillingHolder(holder) ? holder.slice(0, -FILLING.length) : holder;
-}
-
 export class LeasePlanner {
   /** Since when nobody holds a copy, by its id. */
   private freeSinceMs = new Map<number, number>();
@@ -111,7 +96,7 @@ export class LeasePlanner {
   private gatewaysOf(copies: readonly ListedCopy[]): number {
     const gateways = new Set([this.gateway]);
     for (const { lease } of copies) {
-      if (lease && lease.remainingMs > 0) gateways.add(gatewayOf(lease.holder));
+      if (lease && lease.remainingMs > 0) gateways.add(lease.holder);
     }
     return gateways.size;
   }
@@ -129,7 +114,7 @@ export class LeasePlanner {
     for (const copy of copies) {
       const { id, lease } = copy;
       // A lease of this gateway that it does not know of: the answer that gave it was lost.
-      const isForgotten = lease !== undefined && gatewayOf(lease.holder) === this.gateway;
+      const isForgotten = lease !== undefined && lease.holder === this.gateway;
       if (mine.has(id) || (lease && lease.remainingMs > 0 && !isForgotten)) continue;
       const sinceMs = freeBefore.get(id) ?? nowMs;
       this.freeSinceMs.set(id, sinceMs);

@@ -1,15 +1,13 @@
 /**
  * The cluster that the copies are in, over gRPC (`flotilla.replication.v1.ReplicaApply`).
  *
- * In: the ways to its nodes. Out: the port that pullers write by. Any node does for any call. What
- * may be done twice is tried at another node when one does not answer; a batch only if it certainly
- * was not executed, else its sender is left in doubt and has to ask.
+ * In: the ways to its nodes. Out: the port that pullers write by. A batch is sent to another node
+ * only if it certainly was not executed, else its sender is left in doubt and has to ask.
  */
-import { GrpcStatusError, status } from '@flotilla/grpc';
 import { applyV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../gateway-clock.js';
-import { wasNotExecuted } from '../nodes/node-error.js';
 import { type NodePool } from '../nodes/node-pool.js';
+import { type CallRules, type Codec, known, NodeCalls } from './node-calls.js';
 import {
   type Applied,
   type ApplyOutcome,
@@ -29,7 +27,6 @@ const CALL_MS = 5_000;
 const ATTEMPT_MS = 1_500;
 /** A table is created, or deleted, once all living nodes have followed. */
 const TABLE_CALL_MS = 10_000;
-const ATTEMPTS_MAX = 6;
 /** A batch waits for the log of the copy, which may have no leader for a moment. */
 const APPLY_MS = 10_000;
 
@@ -38,28 +35,16 @@ const CREATED: readonly CreateOutcome[] = ['created', 'exists', 'other-source', 
 const DELETED: readonly DeleteOutcome[] = ['deleted', 'missing', 'other'];
 const APPLIED: readonly ApplyOutcome[] = ['applied', 'other-epoch', 'old-token'];
 
-interface Codec<T> {
-  encode(message: T): { finish(): Uint8Array };
-  decode(bytes: Uint8Array): T;
-}
-
-interface CallRules {
-  readonly deadlineMs: number;
-  readonly attemptMs: number;
-  /** Nothing is lost if it is done twice. */
-  readonly isRepeatable: boolean;
-  readonly signal?: AbortSignal;
-}
-
 const REPEATABLE = { deadlineMs: CALL_MS, attemptMs: ATTEMPT_MS, isRepeatable: true };
 const OF_TABLES = { deadlineMs: TABLE_CALL_MS, attemptMs: TABLE_CALL_MS, isRepeatable: true };
 const OF_BATCHES = { deadlineMs: APPLY_MS, attemptMs: APPLY_MS, isRepeatable: false };
 
 export class OwnClusterClient implements OwnCluster {
-  constructor(
-    private readonly pool: NodePool,
-    private readonly clock: Pick<GatewayClock, 'nowMs'>,
-  ) {}
+  private readonly calls: NodeCalls;
+
+  constructor(pool: NodePool, clock: Pick<GatewayClock, 'nowMs'>) {
+    this.calls = new NodeCalls(pool, clock);
+  }
 
   async list(): Promise<CopyList> {
     const codecs = [applyV1.ListReplicasRequest, applyV1.ListReplicasResponse] as const;
@@ -123,52 +108,17 @@ export class OwnClusterClient implements OwnCluster {
     await this.call('ReportPositions', codecs, { positions: onTheWire }, REPEATABLE);
   }
 
-  private async call<Q, A>(
+  private call<Q, A>(
     method: string,
-    [request, response]: readonly [Codec<Q>, Codec<A>],
+    codecs: readonly [Codec<Q>, Codec<A>],
     message: Q,
-    { deadlineMs, attemptMs, isRepeatable, signal }: CallRules,
+    rules: CallRules,
   ): Promise<A> {
-    const bytes = request.encode(message).finish();
-    const endMs = this.clock.nowMs() + deadlineMs;
-    let last: unknown = new GrpcStatusError(status.UNAVAILABLE, 'no node is known');
-    for (const way of this.pool.ways().slice(0, ATTEMPTS_MAX)) {
-      const leftMs = Math.ceil(endMs - this.clock.nowMs());
-      if (leftMs <= 0) break;
-      try {
-        const answer = await way.client.unary(`${SERVICE}/${method}`, bytes, {
-          deadlineMs: Math.min(leftMs, attemptMs),
-          metadata: this.pool.credentials,
-          ...(signal && { signal }),
-        });
-        this.pool.worked(way);
-        return response.decode(answer);
-      } catch (error) {
-        last = error;
-        const isLost = mayHelpElsewhere(error);
-        if (isLost) this.pool.failed(way);
-        if (!(isLost && isRepeatable) && !wasNotExecuted(error)) throw error;
-      }
-    }
-    throw last;
+    return this.calls.call(`${SERVICE}/${method}`, codecs, message, rules);
   }
 }
 
-function mayHelpElsewhere(error: unknown): boolean {
-  if (!(error instanceof GrpcStatusError)) return false;
-  return error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED;
-}
-
-/**
- * Throws for what a newer node may answer: it is better not understood than taken for something.
- */
-function known<T>(outcomes: readonly T[], number: number): T {
-  const outcome = outcomes[number];
-  if (outcome !== undefined) return outcome;
-  throw new GrpcStatusError(status.INTERNAL, `outcome ${number} is not known`);
-}
-
-function onWire({ tableId, epoch }: CopySource): applyV1.ReplicaSource {
+export function onWire({ tableId, epoch }: CopySource): applyV1.ReplicaSource {
   return { tableId: BigInt(tableId), epoch: BigInt(epoch) };
 }
 

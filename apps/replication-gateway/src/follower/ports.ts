@@ -1,26 +1,107 @@
 /**
  * What the pullers of a follower cluster need of the world: the leader cluster they pull from, the
- * cluster they write into. Both are reached over gRPC; tests have them in memory.
+ * cluster they write into, and a place for what must outlive a gateway. The clusters are reached over
+ * gRPC; tests have them in memory.
  *
  * All calls have deadlines of their own and reject with GrpcStatusError. Numbers are plain ones
  * here.
  */
 import { type hot } from '@flotilla/proto';
 
-/** The leader cluster, by the protocol of Regatta (`replication.v1`). */
-export interface LeaderCluster {
-  /** Names of the tables that it replicates. That a name is missing says nothing of its table. */
-  tables(signal: AbortSignal): Promise<readonly string[]>;
-  /** The log from an index on; leaving the iteration ends the call. */
-  log(table: string, from: number, signal: AbortSignal): AsyncIterable<hot.ReplicateMessage>;
-  /** A whole table: pieces of a framed snappy stream. */
-  snapshot(table: string, signal: AbortSignal): AsyncIterable<Buffer>;
-}
-
 /** What a table is a copy of; `tableId` is 0 where the leader cluster does not say. */
 export interface CopySource {
   readonly tableId: number;
   readonly epoch: number;
+}
+
+/** A table of the leader cluster; `tableId` is 0 where that does not say. */
+export interface LeaderTable {
+  readonly table: string;
+  readonly source: CopySource;
+}
+
+/** Which tables the leader cluster has, as far as it said. */
+export interface LeaderTables {
+  /** By name. */
+  readonly sources: ReadonlyMap<string, CopySource>;
+  /** Whether its ids and epochs can be relied on, and changes are told by `changed`. */
+  readonly isPushed: boolean;
+  /** Whether a table is certainly gone; that its name is missing is no proof. */
+  isDeleted(source: CopySource): boolean;
+}
+
+/** Where the log of the leader cluster stands, on its clock; undefined if it does not tell. */
+export interface LogMessage extends Pick<
+  hot.ReplicateMessage,
+  'kind' | 'entries' | 'error' | 'leaderIndex'
+> {
+  readonly leaderClockMs?: number;
+}
+
+/** A log as it comes; leaving the iteration ends it. */
+export interface LogStream extends AsyncIterable<LogMessage> {
+  /** Entries that hold no command may be left out; otherwise indexes have no gaps. */
+  readonly mayLeaveOut: boolean;
+  /** Everything up to an index is in the copy: it need not be kept any more. */
+  applied(index: number): void;
+}
+
+export interface Row {
+  readonly key: Buffer;
+  readonly value: Buffer;
+  readonly createRevision: number;
+  readonly modRevision: number;
+  readonly version: number;
+}
+
+/** A piece of a table, in the order of keys. */
+export interface SnapshotPiece {
+  readonly rows: readonly Row[];
+  /** Keys that were deleted, where only changes were asked for. */
+  readonly deletedKeys: readonly Buffer[];
+  /** As it came over the network. */
+  readonly bytes: number;
+  readonly isLast: boolean;
+}
+
+export interface SnapshotWish {
+  /** 0 for everything. */
+  readonly sinceRevision: number;
+  /** 0 for as it is now. */
+  readonly atRevision: number;
+  readonly afterKey: Buffer;
+}
+
+/** What a snapshot stands for: `index` of the log, `revision` to ask for the same one again. */
+export interface SnapshotPosition {
+  readonly index: number;
+  readonly revision: number;
+}
+
+export interface RowSnapshot {
+  readonly position: SnapshotPosition;
+  readonly pieces: AsyncIterable<SnapshotPiece>;
+}
+
+export type LeaderSnapshot =
+  | { readonly kind: 'rows'; readonly open: RowSource }
+  /** Pieces of a framed snappy stream of pairs. */
+  | { readonly kind: 'pairs'; readonly open: (signal: AbortSignal) => AsyncIterable<Buffer> };
+
+/** Rejects with FailedPrecondition where what is asked for cannot be read any more. */
+export type RowSource = (wish: SnapshotWish, signal: AbortSignal) => Promise<RowSnapshot>;
+
+/** The leader cluster: by a stream that all tables share, or by the protocol of Regatta. */
+export interface LeaderCluster {
+  tables(signal: AbortSignal): Promise<LeaderTables>;
+  /** What it said last, if it is known now. */
+  readonly known: LeaderTables | undefined;
+  /** Settles when `tables` would say something else, if it can know, or the signal is aborted. */
+  changed(signal: AbortSignal): Promise<void>;
+  /** The log from an index on. */
+  log(of: LeaderTable, from: number, signal: AbortSignal): LogStream;
+  /** A whole table, or what changed in it. */
+  snapshot(of: LeaderTable, signal: AbortSignal): Promise<LeaderSnapshot>;
 }
 
 /** A table of this cluster that is a copy. */
@@ -79,6 +160,54 @@ export interface Position {
   readonly clockMs: number;
 }
 
+export type BeginOutcome = 'begun' | 'resumed' | 'occupied' | 'local';
+export type FillOutcome = 'written' | 'old-token' | 'out-of-order';
+export type CompleteOutcome = 'completed' | 'old-token' | 'other-table' | 'missing';
+
+/** A table that is filled out of sight. */
+export interface Shadow {
+  readonly table: string;
+  readonly id: number;
+  readonly purpose: string;
+  readonly token: number;
+  /** Undefined if it is to be no copy. */
+  readonly source: CopySource | undefined;
+}
+
+export interface BegunShadow {
+  readonly outcome: BeginOutcome;
+  /** Of whoever has the name, if it is occupied. */
+  readonly shadow: Shadow | undefined;
+  readonly batches: number;
+  readonly note: Buffer;
+}
+
+export interface ShadowWish {
+  readonly table: string;
+  readonly purpose: string;
+  readonly source: CopySource;
+  /** Gives up what another purpose, or another source, has begun. */
+  readonly replace: boolean;
+}
+
+export interface FillBatch {
+  /** From 1 on; one that was written is not written again. */
+  readonly batch: number;
+  readonly rows: readonly Row[];
+  readonly note: Buffer;
+}
+
+/** Tables that take a name over once they are complete (`flotilla.tables.v1.ShadowTables`). */
+export interface ShadowTables {
+  begin(wish: ShadowWish): Promise<BegunShadow>;
+  fill(shadow: Shadow, batch: FillBatch, signal: AbortSignal): Promise<FillOutcome>;
+  complete(shadow: Shadow, replacesId: number, revision: number): Promise<CompleteOutcome>;
+  drop(shadow: Shadow): Promise<void>;
+  list(): Promise<readonly Shadow[]>;
+  /** The rows of a copy after a key, in the order of keys, a piece at a time. */
+  read(copy: Copy, afterKey: Buffer, signal: AbortSignal): AsyncIterable<readonly Row[]>;
+}
+
 /** The cluster that the copies are in (`flotilla.replication.v1.ReplicaApply`). */
 export interface OwnCluster {
   list(): Promise<CopyList>;
@@ -91,4 +220,18 @@ export interface OwnCluster {
   /** A rejection other than a refusal leaves open whether it was applied. */
   apply(batch: Batch, signal: AbortSignal): Promise<Applied>;
   report(positions: readonly Position[]): Promise<void>;
+}
+
+/** A leader cluster by the promotions that led to it; a lower number was replaced. */
+export interface Generation {
+  readonly number: number;
+  /** Of the leader cluster that had it; empty before the first one. */
+  readonly clusterId: string;
+}
+
+/** The highest generation that this cluster has followed; it must outlive its gateways. */
+export interface Generations {
+  highest(): Promise<Generation>;
+  /** Never goes back: a lower one than is known is left out. */
+  remember(generation: Generation): Promise<void>;
 }

@@ -12,9 +12,8 @@ import { type Logger } from '@flotilla/platform';
 import { type GatewayClock } from '../gateway-clock.js';
 import { textOf } from './failure-kind.js';
 import { type Holding, type Holdings } from './holdings.js';
-import { fillingHolder, type LeasePlan, type LeasePlanner } from './lease-planner.js';
+import { type LeasePlan, type LeasePlanner } from './lease-planner.js';
 import { type ListedCopy, type OwnCluster } from './ports.js';
-import { isUnfinished } from './recovery.js';
 import { type TableWork } from './table-work.js';
 
 export interface PulledTablesParts {
@@ -59,10 +58,6 @@ export class PulledTables {
     return [...this.works.values()];
   }
 
-  isBusyWith(table: string): boolean {
-    return this.works.has(table);
-  }
-
   start(): void {
     this.running ??= this.run();
   }
@@ -72,18 +67,22 @@ export class PulledTables {
     this.pause.abort();
   }
 
+  /** The tables of the leader cluster are not what they were. */
+  compare(): void {
+    for (const work of this.works.values()) work.compare();
+  }
+
   /** Ends all work and gives the leases back, so that other gateways go on at once. Idempotent. */
   async stop(): Promise<void> {
     this.isStopping = true;
     this.look();
     await this.running;
-    // Of a copy that is not filled the lease runs out: its holder's name says that it is not.
-    const usable = this.all()
-      .filter(({ isPinned }) => !isPinned)
-      .map(({ holding }) => holding);
+    const held = this.all()
+      .map(({ holding }) => holding)
+      .filter(({ signal }) => !signal.aborted);
     for (const work of this.works.values()) work.stop();
     await Promise.all(this.ends.values());
-    await this.giveBack(usable);
+    await this.giveBack(held);
   }
 
   private async run(): Promise<void> {
@@ -112,6 +111,9 @@ export class PulledTables {
       await this.renew(live.map(({ holding }) => holding));
       return;
     }
+    // A name keeps its copy while that is made anew: without one, there is nothing to take its place.
+    const names = new Set(copies.map(({ table }) => table));
+    for (const work of live) if (!names.has(work.table)) work.stop();
     const reserved = new Set(this.works.keys());
     const plan = planner.plan({ copies, held, reserved, nowMs });
     await this.follow(plan, new Map(live.map(({ holding }) => [holding.copy.id, holding])));
@@ -160,8 +162,7 @@ export class PulledTables {
   private async take(copy: ListedCopy): Promise<void> {
     const { gateway, holdings, logger, startWork } = this.parts;
     const { table, id, source } = copy;
-    const holder = isUnfinished(copy) ? fillingHolder(gateway) : gateway;
-    const holding = await holdings.take({ table, id, source }, holder);
+    const holding = await holdings.take({ table, id, source }, gateway);
     if (!holding) return;
     logger.info({ table, copy: id, lease: holding.token }, 'pulling a table');
     const work = startWork(holding);

@@ -6,8 +6,8 @@ import { Lifecycle, SILENT_LOGGER } from '@flotilla/platform';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FakeCopy, FakeLeader, FakeOwn, statusError } from '../../test/support/fake-clusters.js';
+import { FakeShadows } from '../../test/support/fake-shadows.js';
 import { ManualClock } from '../../test/support/manual-clock.js';
-import { fillingHolder } from './lease-planner.js';
 import { PullerGroup } from './puller-group.js';
 import { PullerMetrics } from './puller-metrics.js';
 
@@ -30,7 +30,8 @@ class RunningGateway {
     this.group = new PullerGroup({
       gateway: name,
       leader,
-      own: this.seen(),
+      own: this.seen(own),
+      shadows: this.seen(shadows),
       clock,
       logger: SILENT_LOGGER,
       metrics: new PullerMetrics(this.registry),
@@ -55,8 +56,8 @@ class RunningGateway {
   }
 
   /** The cluster, unless the way to it is cut: one that is killed says nothing more either. */
-  private seen(): FakeOwn {
-    return new Proxy(own, {
+  private seen<T extends object>(cluster: T): T {
+    return new Proxy(cluster, {
       get: (target, key, receiver) => {
         if (this.isCutOff) return () => Promise.reject(statusError('UNAVAILABLE', 'cut off'));
         return Reflect.get(target, key, receiver) as unknown;
@@ -68,12 +69,14 @@ class RunningGateway {
 let clock: ManualClock;
 let leader: FakeLeader;
 let own: FakeOwn;
+let shadows: FakeShadows;
 let gateways: RunningGateway[];
 
 beforeEach(() => {
   clock = new ManualClock();
   leader = new FakeLeader();
   own = new FakeOwn(clock);
+  shadows = new FakeShadows(own);
   gateways = [];
 });
 
@@ -208,18 +211,16 @@ describe('a gateway of a follower cluster', () => {
 });
 
 describe('a copy whose position is gone from the log', () => {
-  async function cutLog(): Promise<void> {
+  function cutLog(): void {
     write('first', 30);
     leader.table('first').firstIndex = 25;
-    await Promise.resolve();
   }
 
-  it('is made anew from a snapshot under the next epoch, and goes on from its index', async () => {
-    await cutLog();
+  it('is made anew from a snapshot beside it, and goes on from its index', async () => {
+    cutLog();
     const gateway = await start();
     await clock.advance(3_000);
-    const { source, lease, applied } = expectSame('first');
-    expect(source).toEqual({ tableId: 0, epoch: 2 });
+    const { lease, applied } = expectSame('first');
     expect(lease?.holder).toBe('a');
     write('first', 5);
     await clock.advance(1_000);
@@ -230,25 +231,28 @@ describe('a copy whose position is gone from the log', () => {
     ]);
   });
 
-  it('keeps what it has until the leader cluster gives a snapshot', async () => {
+  it('is served as it was until the new one is complete', async () => {
     write('first', 10);
     await start();
     await clock.advance(1_000);
     const { id } = own.copy('first');
     write('first', 30);
     leader.table('first').firstIndex = 35;
-    leader.beforePiece = () => {
-      throw statusError('UNAVAILABLE', 'too many snapshots');
-    };
+    leader.snapshotPieceBytes = 50;
+    let goOn = (): void => undefined;
+    leader.beforePiece = (nth) =>
+      nth === 2 ? new Promise<void>((resolve) => (goOn = resolve)) : undefined;
     await clock.advance(5_000);
+    expect(shadows.byName.get('first')).toBeDefined();
     expect(own.copy('first')).toMatchObject({ id, index: 10 });
-    leader.beforePiece = () => undefined;
-    await clock.advance(20_000);
+    expect(own.copy('first').content).toEqual(leader.table('first').content(10));
+    goOn();
+    await clock.advance(5_000);
     expect(expectSame('first').id).not.toBe(id);
   });
 
-  it('begins anew with another copy when its snapshot breaks', async () => {
-    await cutLog();
+  it('begins anew with another shadow when its snapshot breaks', async () => {
+    cutLog();
     leader.snapshotPieceBytes = 50;
     let breaks = 2;
     leader.beforePiece = (nth) => {
@@ -256,59 +260,25 @@ describe('a copy whose position is gone from the log', () => {
     };
     await start();
     await clock.advance(20_000);
-    expect(expectSame('first').source).toEqual({ tableId: 0, epoch: 4 });
+    expectSame('first');
+    expect(shadows.byName.size).toBe(0);
   });
 
-  it('in doubt whether a batch was applied begins anew: no pair twice, none left out', async () => {
-    await cutLog();
-    let isFirst = true;
-    own.around = (method, deed, batch) => {
-      const answer = deed();
-      const { commands } = (batch ?? {}) as { commands?: unknown[] };
-      if (method !== 'apply' || commands?.length !== 1 || !isFirst) return answer;
-      isFirst = false;
-      throw statusError('DEADLINE_EXCEEDED');
-    };
-    await start();
-    await clock.advance(20_000);
-    expect(isFirst).toBe(false);
-    expect(expectSame('first').source).toEqual({ tableId: 0, epoch: 3 });
-  });
-
-  it('that was left half filled is never pulled on, but filled anew by whoever takes it', async () => {
-    await cutLog();
-    leader.snapshotPieceBytes = 50;
-    leader.beforePiece = (nth) => (nth === 2 ? new Promise<void>(() => undefined) : undefined);
-    const killed = await start('a');
-    await clock.advance(2_000);
-    expect(own.copy('first')).toMatchObject({ source: { epoch: 2 } });
-    expect(own.copy('first').lease?.holder).toBe(fillingHolder('a'));
-    killed.isCutOff = true;
-    leader.beforePiece = () => undefined;
-    // The log has all of it again: nothing but the holder's name says that the copy is not whole.
-    leader.table('first').firstIndex = 1;
-    await start('b');
-    await clock.advance(20_000);
-    expect(expectSame('first').source).toEqual({ tableId: 0, epoch: 3 });
-    expect(holders()).toEqual(['b']);
-  });
-
-  it('that is being filled when its gateway stops is not given back as if it were whole', async () => {
-    await cutLog();
+  it('is given back by a gateway that stops, and made anew by the next one', async () => {
+    cutLog();
     leader.beforePiece = () => new Promise<void>(() => undefined);
     const gateway = await start('a');
     await clock.advance(2_000);
     expect(await gateway.metric('flotilla_puller_state')).toEqual([
       'flotilla_puller_state{table="first",state="recovering"} 1',
     ]);
-    leader.beforePiece = (nth) => (nth > 0 ? new Promise<void>(() => undefined) : undefined);
-    leader.snapshotPieceBytes = 50;
     await gateway.stop();
-    const other = await start('b');
+    expect(holders()).toEqual(['']);
+    leader.beforePiece = () => undefined;
+    await start('b');
     await clock.advance(10_000);
-    expect(own.copy('first').lease?.holder).toBe(fillingHolder('b'));
-    await other.stop();
-    expect(own.copy('first').lease?.holder).toBe(fillingHolder('b'));
+    expectSame('first');
+    expect(holders()).toEqual(['b']);
   });
 
   it('waits for its turn: no more than so many at a time', async () => {
@@ -318,10 +288,10 @@ describe('a copy whose position is gone from the log', () => {
     }
     let open = 0;
     let most = 0;
-    const snapshot = leader.snapshot.bind(leader);
-    leader.snapshot = async function* (name, signal) {
+    const pairs = leader.pairs.bind(leader);
+    leader.pairs = async function* (name, signal) {
       most = Math.max(most, ++open);
-      for await (const piece of snapshot(name, signal)) {
+      for await (const piece of pairs(name, signal)) {
         await clock.sleep(100);
         yield piece;
       }

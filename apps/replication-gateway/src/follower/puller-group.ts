@@ -14,12 +14,13 @@ import { type GatewayClock } from '../gateway-clock.js';
 import { Holdings } from './holdings.js';
 import { LeasePlanner } from './lease-planner.js';
 import { Pace } from './pace.js';
-import { type LeaderCluster, type OwnCluster } from './ports.js';
+import { POLLED_SOURCE } from './leader-cluster.js';
+import { type Copy, type LeaderCluster, type OwnCluster, type ShadowTables } from './ports.js';
 import { PositionBoard } from './position-board.js';
 import { PositionReporter } from './position-reporter.js';
 import { PulledTables } from './pulled-tables.js';
 import { type PullerMetrics } from './puller-metrics.js';
-import { RefilledCopy } from './recovery.js';
+import { ShadowRecovery } from './recovery.js';
 import { RecoverySlots } from './recovery-slots.js';
 import { TableDiscovery } from './table-discovery.js';
 import { TableWork, type WorkParts } from './table-work.js';
@@ -29,6 +30,7 @@ export interface GroupParts {
   readonly gateway: string;
   readonly leader: LeaderCluster;
   readonly own: OwnCluster;
+  readonly shadows: ShadowTables;
   readonly clock: GatewayClock;
   readonly logger: Logger;
   readonly metrics: PullerMetrics;
@@ -51,7 +53,7 @@ export class PullerGroup {
   private readonly reporter: PositionReporter;
 
   constructor(private readonly parts: GroupParts) {
-    const { gateway, leader, own, clock, logger, metrics, settings } = parts;
+    const { gateway, leader, own, shadows, clock, logger, metrics, settings } = parts;
     const board = new PositionBoard();
     const planner = new LeasePlanner(gateway, settings.leaseIntervalMs);
     const holdings = new Holdings(own, clock, () => planner.ttlMs(this.tables.copyCount));
@@ -69,11 +71,14 @@ export class PullerGroup {
     this.discovery = new TableDiscovery({
       leader,
       own,
+      shadows,
       clock,
       logger: logger.child('tables'),
       intervalMs: settings.reconcileIntervalMs,
-      isBusyWith: (table) => this.tables.isBusyWith(table),
-      created: () => this.tables.look(),
+      changed: () => {
+        this.tables.compare();
+        this.tables.look();
+      },
     });
     this.reporter = new PositionReporter(board, own, clock, logger.child('positions'));
     metrics.expose(this.tables, this.discovery);
@@ -101,15 +106,18 @@ export class PullerGroup {
   }
 
   private workParts(board: PositionBoard, holdings: Holdings): WorkParts {
-    const { gateway, leader, own, clock, logger, metrics, settings } = this.parts;
+    const { gateway, leader, own, shadows, clock, logger, metrics, settings } = this.parts;
+    const expectedOf = ({ table }: Copy) => leader.known?.sources.get(table);
     const recovery = {
       gateway,
       leader,
       own,
+      shadows,
       holdings,
       clock,
       pace: new Pace(settings.snapshotReceiveBytesPerSecondMax),
       received: (table: string, bytes: number) => metrics.snapshotBytes(table, bytes),
+      targetOf: (copy: Copy) => (leader.known ? expectedOf(copy) : POLLED_SOURCE),
     };
     return {
       leader,
@@ -120,7 +128,8 @@ export class PullerGroup {
       logger: logger.child('puller'),
       pollIntervalMs: settings.pollIntervalMs,
       slots: new RecoverySlots(settings.recoveriesInFlightMax),
-      startRecovery: (holding) => new RefilledCopy(recovery, holding),
+      expectedOf,
+      startRecovery: (holding) => new ShadowRecovery(recovery, holding),
       snapshotEnded: (table, outcome) => metrics.snapshotEnded(table, outcome),
     };
   }

@@ -114,7 +114,12 @@ export class PullerMachine {
     this.delayMs = this.pollIntervalMs / divisor;
   }
 
-  /** The log does not go back far enough. */
+  /** The leader cluster says something of the table, of its own accord. */
+  heard(): void {
+    if (this.position !== undefined) this.healed();
+  }
+
+  /** The log does not go back far enough, or is one of another table. */
   needsSnapshot(): void {
     this.end ??= 'use-snapshot';
   }

@@ -4,6 +4,7 @@
  * are pulled, or were, so there are no more than the cluster has had.
  */
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { LINK_STATES, type LinkLeader } from './link/link-leader.js';
 import { type PositionBoard } from './position-board.js';
 import { type PulledTables } from './pulled-tables.js';
 import { type Failure } from './puller-machine.js';
@@ -94,6 +95,15 @@ export class PullerMetrics implements PullerEvents {
     this.gauge('flotilla_replication_lag_seconds', lag, (set) => {
       for (const { table, seconds } of board.lags(nowMs())) set({ table }, seconds);
     });
+  }
+
+  exposeLink(link: Pick<LinkLeader, 'state' | 'heldBytes'>): void {
+    const state = 'The stream to the leader cluster: 1 for its state.';
+    this.gauge('flotilla_link_state', state, (set) => {
+      for (const one of LINK_STATES) set({ state: one }, Number(one === link.state));
+    });
+    const held = 'Bytes of commands that came by the stream and are not in copies yet.';
+    this.gauge('flotilla_link_held_bytes', held, (set) => set({}, link.heldBytes));
   }
 
   private gauge(

@@ -1,19 +1,19 @@
 /**
  * Pulls one table for as long as its lease lasts: does what the machine says (`puller-machine.ts`).
  *
- *   Log.Replicate from the position on --> entries --> batches --> applied, one at a time
+ *   log from the position on --> entries --> batches --> applied, one at a time
  *
- * In: a lease. Out: how it ended. One message and one batch are in memory, no more is taken from
- * the leader cluster while a batch is being applied. An error of a batch is never passed over: the
+ * In: a lease. Out: how it ended. One message and one batch are with it, no more is taken while a
+ * batch is being applied; a log that is pushed is told how far that is. An error of a batch is never passed over: the
  * position is asked for before anything else is sent.
  */
 import { type Logger } from '@flotilla/platform';
-import { type hot, replicationV1 } from '@flotilla/proto';
+import { replicationV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../gateway-clock.js';
 import { EntryBatch, LogGapError } from './entry-batch.js';
 import { copyFailure, type CopyFailure, leaderFailure, textOf } from './failure-kind.js';
 import { type Holding } from './holdings.js';
-import { type LeaderCluster, type OwnCluster } from './ports.js';
+import { type LeaderCluster, type LogMessage, type LogStream, type OwnCluster } from './ports.js';
 import { type PositionBoard } from './position-board.js';
 import { type Failure, PullerMachine, type PullerEnd } from './puller-machine.js';
 
@@ -35,7 +35,14 @@ export interface PullerParts {
 
 const { USE_SNAPSHOT } = replicationV1.ReplicateError;
 
-type Messages = AsyncIterator<hot.ReplicateMessage>;
+type Messages = AsyncIterator<LogMessage>;
+type Next = Promise<IteratorResult<LogMessage>>;
+
+/** What came and is not applied yet. */
+interface Gathering {
+  readonly log: LogStream;
+  readonly entries: EntryBatch;
+}
 
 /** A batch was not confirmed. */
 class CopyError extends Error {
@@ -53,6 +60,8 @@ class CopyError extends Error {
 export class Puller {
   readonly machine: PullerMachine;
   private activeAtMs: number;
+  /** Ends what it waits for, and no more than that. */
+  private readonly interrupt = new AbortController();
 
   constructor(
     private readonly parts: PullerParts,
@@ -60,11 +69,20 @@ export class Puller {
   ) {
     this.machine = new PullerMachine(parts.pollIntervalMs);
     this.activeAtMs = parts.clock.nowMs();
+    const { signal } = holding;
+    signal.addEventListener('abort', () => this.interrupt.abort(), { once: true });
+    if (signal.aborted) this.interrupt.abort();
   }
 
   /** When a command was applied last, or it began. */
   get lastActiveMs(): number {
     return this.activeAtMs;
+  }
+
+  /** The table is another one in the leader cluster: nothing more of this log is wanted. */
+  resynchronise(): void {
+    this.machine.needsSnapshot();
+    this.interrupt.abort();
   }
 
   /** Never rejects for what the clusters do. */
@@ -77,7 +95,7 @@ export class Puller {
         case 'end':
           return step.reason;
         case 'wait':
-          await this.parts.clock.sleep(step.delayMs, signal);
+          await this.parts.clock.sleep(step.delayMs, this.interrupt.signal);
           this.machine.waited();
           break;
         case 'locate':
@@ -101,13 +119,15 @@ export class Puller {
   }
 
   private async pull(from: number): Promise<void> {
-    const { signal } = this.holding;
+    const { signal } = this.interrupt;
     const call = new AbortController();
     const abort = () => call.abort();
     signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
     try {
-      const messages = this.parts.leader.log(this.holding.copy.table, from, call.signal);
-      await this.read(messages[Symbol.asyncIterator](), new EntryBatch(from));
+      const { table, source } = this.holding.copy;
+      const log = this.parts.leader.log({ table, source }, from, call.signal);
+      await this.read(log, from);
     } catch (error) {
       this.failed(error);
     } finally {
@@ -117,10 +137,13 @@ export class Puller {
     }
   }
 
-  private async read(messages: Messages, batch: EntryBatch): Promise<void> {
+  private async read(log: LogStream, from: number): Promise<void> {
+    const messages = log[Symbol.asyncIterator]();
+    let batch: Gathering | undefined;
     for (let pending = begun(messages); ;) {
       const result = await this.due(pending, batch);
       if (result === undefined) continue;
+      batch ??= { log, entries: new EntryBatch(from, log.mayLeaveOut) };
       if (result.done === true) throw new LogGapError('a log ended without its final message');
       // The next message comes in while this one is applied.
       if (result.value.kind === 'commands') pending = begun(messages);
@@ -133,13 +156,13 @@ export class Puller {
 
   /** What comes next; undefined if the batch had to go first. What was gathered is never lost. */
   private async due(
-    pending: Promise<IteratorResult<hot.ReplicateMessage>>,
-    batch: EntryBatch,
-  ): Promise<IteratorResult<hot.ReplicateMessage> | undefined> {
-    if (batch.isEmpty) return pending;
+    pending: Next,
+    batch: Gathering | undefined,
+  ): Promise<IteratorResult<LogMessage> | undefined> {
+    if (!batch || batch.entries.isEmpty) return pending;
     const { clock } = this.parts;
     try {
-      const result = await inTime(pending, batch.leftMs(clock.nowMs()), clock);
+      const result = await inTime(pending, batch.entries.leftMs(clock.nowMs()), clock);
       if (result === undefined || result.done === true) await this.flush(batch);
       return result;
     } catch (error) {
@@ -149,18 +172,23 @@ export class Puller {
   }
 
   /** Whether the poll is over. */
-  private async take(message: hot.ReplicateMessage, batch: EntryBatch): Promise<boolean> {
+  private async take(message: LogMessage, batch: Gathering): Promise<boolean> {
     const { board, clock } = this.parts;
     const { id, table } = this.holding.copy;
-    const { kind, entries, error, leaderIndex } = message;
+    const { kind, entries, error, leaderIndex, leaderClockMs } = message;
     if (leaderIndex > 0) {
-      board.heard(id, table, leaderIndex, { nowMs: clock.nowMs(), wallMs: clock.wallMs() });
+      const wallMs = leaderClockMs ?? clock.wallMs();
+      board.heard(id, table, leaderIndex, { nowMs: clock.nowMs(), wallMs });
     }
     for (const entry of entries) {
-      if (batch.isFullFor(entry.command.length)) await this.flush(batch);
-      batch.add(entry, clock.nowMs());
+      if (batch.entries.isFullFor(entry.command.length)) await this.flush(batch);
+      batch.entries.add(entry, clock.nowMs());
     }
-    if (kind === 'commands') return false;
+    if (kind === 'commands') {
+      // A log that is pushed says this of its own accord, and nothing else while nothing happens.
+      if (entries.length === 0) this.machine.heard();
+      return false;
+    }
     await this.flush(batch);
     if (kind === 'final') this.machine.polled();
     else if (error === USE_SNAPSHOT) this.machine.needsSnapshot();
@@ -168,11 +196,11 @@ export class Puller {
     return true;
   }
 
-  private async flush(batch: EntryBatch): Promise<void> {
-    if (batch.isEmpty) return;
+  private async flush({ log, entries }: Gathering): Promise<void> {
+    if (entries.isEmpty) return;
     const { board, clock, events } = this.parts;
     const { id, table } = this.holding.copy;
-    const { commands, bytes, lastIndex } = batch.take();
+    const { commands, bytes, lastIndex } = entries.take();
     const index = await this.apply(commands);
     if (index !== lastIndex) {
       const text = `the copy is at ${index} after a batch up to ${lastIndex}`;
@@ -180,6 +208,7 @@ export class Puller {
     }
     const failure = this.machine.lastFailure;
     this.machine.applied(index);
+    log.applied(index);
     this.activeAtMs = clock.nowMs();
     board.applied(id, table, index, this.activeAtMs);
     events.applied(table, commands.length, bytes);
@@ -205,6 +234,7 @@ export class Puller {
 
   private failed(error: unknown): void {
     if (this.holding.signal.aborted) return this.machine.over('stopped');
+    if (this.interrupt.signal.aborted && !(error instanceof CopyError)) return;
     if (!(error instanceof CopyError)) return this.noted(leaderFailure(error), textOf(error));
     if (error.kind === 'copy-gone' || error.kind === 'lease-lost') {
       return this.machine.over(error.kind);
@@ -224,7 +254,7 @@ export class Puller {
 }
 
 /** The next message; an error of it is met where it is waited for, and nowhere if nobody waits. */
-function begun(messages: Messages): Promise<IteratorResult<hot.ReplicateMessage>> {
+function begun(messages: Messages): Next {
   const next = messages.next();
   next.catch(() => undefined);
   return next;

@@ -1,32 +1,43 @@
 /**
  * Which tables the leader cluster has, and that each has a copy here.
  *
- *   Metadata.Get --> names --> not here: created   --> pulled
- *                          --> here, LOCAL: left alone, told once
- *   copies that are not among the names: kept. An answer may be wrong, or of another cluster.
+ *   tables --> not here: created                       --> pulled
+ *          --> here, LOCAL: left alone, told once
+ *          --> here, copy of another table: told to whoever pulls it, who makes it anew
+ *   copies that are not named: deleted if they certainly were deleted there, else kept
  *
- * Asks at once and then again and again: the protocol of Regatta has no other way. Nothing is ever
- * deleted here, because that protocol has no answer that says "deleted" (defect B10).
+ * Looks when something changes, or, where the leader cluster cannot say that, again and again. That
+ * a name is missing deletes nothing (defect B10): an answer may be wrong, or of another cluster.
  */
 import { type Logger } from '@flotilla/platform';
 import { type GatewayClock } from '../gateway-clock.js';
 import { textOf } from './failure-kind.js';
-import { type LeaderCluster, type OwnCluster } from './ports.js';
-import { FIRST_EPOCH } from './recovery.js';
+import {
+  type Copy,
+  type CopySource,
+  type LeaderCluster,
+  type LeaderTables,
+  type OwnCluster,
+  type ShadowTables,
+} from './ports.js';
+import { isSame } from './recovery.js';
+import { RECOVERY_PURPOSE } from './shadow-fill.js';
 
 export interface DiscoveryParts {
   readonly leader: LeaderCluster;
   readonly own: OwnCluster;
+  readonly shadows: ShadowTables;
   readonly clock: GatewayClock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
   readonly intervalMs: number;
-  /** Whether the copy of a table is being replaced here, and must not be created meanwhile. */
-  readonly isBusyWith: (table: string) => boolean;
-  readonly created: () => void;
+  /** Copies were created, or are of other tables now. */
+  readonly changed: () => void;
 }
 
 /** Names in one answer beyond that are left for the next look. */
-const CREATED_PER_LOOK_MAX = 256;
+const CHANGES_PER_LOOK_MAX = 256;
+/** Between looks at what is here, where changes there are pushed. */
+const PUSHED_INTERVAL_MS = 5_000;
 
 export class TableDiscovery {
   private readonly stopping = new AbortController();
@@ -65,52 +76,86 @@ export class TableDiscovery {
 
   private async run(): Promise<void> {
     const { signal } = this.stopping;
+    const { clock, intervalMs, leader, logger } = this.parts;
     while (!signal.aborted) {
+      // A change that comes during the look is not missed.
+      const waiting = new AbortController();
+      const changed = leader.changed(waiting.signal).then(() => waiting.abort());
+      let pauseMs = intervalMs;
       try {
-        await this.look();
+        if (await this.look()) pauseMs = Math.max(intervalMs, PUSHED_INTERVAL_MS);
         this.isFailing = false;
       } catch (error) {
         if (!this.isFailing && !signal.aborted) {
-          this.parts.logger.warn({ reason: textOf(error) }, 'the tables are not known for now');
+          logger.warn({ reason: textOf(error) }, 'the tables are not known for now');
         }
         this.isFailing = true;
       }
-      await this.parts.clock.sleep(this.parts.intervalMs, signal);
+      const stop = () => waiting.abort();
+      signal.addEventListener('abort', stop, { once: true });
+      if (signal.aborted) stop();
+      await clock.sleep(pauseMs, waiting.signal);
+      signal.removeEventListener('abort', stop);
+      waiting.abort();
+      await changed;
     }
   }
 
-  /** Rejects with what either cluster says. */
-  async look(): Promise<void> {
-    const { leader, own, clock, isBusyWith } = this.parts;
-    const names = await leader.tables(this.stopping.signal);
+  /** Whether the next change will be told. Rejects with what either cluster says. */
+  async look(): Promise<boolean> {
+    const { leader, own, clock, changed } = this.parts;
+    const tables = await leader.tables(this.stopping.signal);
     this.heardAtMs = clock.nowMs();
     const { copies, localTables } = await own.list();
     const here = new Set([...copies.map(({ table }) => table), ...localTables]);
-    const missing = names.filter((name) => !here.has(name) && !isBusyWith(name));
+    const gone = copies.filter(({ table, source }) => {
+      return !tables.sources.has(table) && tables.isDeleted(source);
+    });
     this.tell(
-      names,
+      tables.sources,
       new Set(localTables),
-      copies.map(({ table }) => table),
+      copies.filter((copy) => !gone.includes(copy)).map(({ table }) => table),
     );
-    for (const name of missing.slice(0, CREATED_PER_LOOK_MAX)) await this.create(name);
+    for (const copy of gone.slice(0, CHANGES_PER_LOOK_MAX)) await this.delete(copy);
+    if (tables.isPushed && copies.some((copy) => isOfOtherTable(copy, tables))) changed();
+    const missing = [...tables.sources].filter(([name]) => !here.has(name));
+    for (const [name, source] of missing.slice(0, CHANGES_PER_LOOK_MAX)) {
+      await this.create(name, source);
+    }
+    const isAll = Math.max(missing.length, gone.length) <= CHANGES_PER_LOOK_MAX;
+    return tables.isPushed && isAll;
   }
 
-  private async create(table: string): Promise<void> {
-    const { own, logger, created } = this.parts;
-    const { outcome, id } = await own.create(table, { tableId: 0, epoch: FIRST_EPOCH });
+  private async create(table: string, source: CopySource): Promise<void> {
+    const { own, logger, changed } = this.parts;
+    const { outcome, id } = await own.create(table, source);
     if (outcome !== 'created') return;
     logger.info({ table, copy: id }, 'a table of the leader cluster is new here');
-    created();
+    changed();
+  }
+
+  private async delete({ table, id, source }: Copy): Promise<void> {
+    const { own, shadows, logger } = this.parts;
+    const outcome = await own.delete(table, source);
+    if (outcome !== 'deleted') return;
+    logger.info(
+      { table, copy: id },
+      'a table was deleted in the leader cluster, and so is its copy',
+    );
+    for (const shadow of await shadows.list()) {
+      // What was being filled to take its place has none to take any more.
+      const isLeft = shadow.table === table && shadow.purpose === RECOVERY_PURPOSE;
+      if (isLeft) await shadows.drop(shadow);
+    }
   }
 
   private tell(
-    names: readonly string[],
+    named: ReadonlyMap<string, CopySource>,
     local: ReadonlySet<string>,
     copies: readonly string[],
   ): void {
     const { logger } = this.parts;
-    const named = new Set(names);
-    const taken = new Set(names.filter((name) => local.has(name)));
+    const taken = new Set([...named.keys()].filter((name) => local.has(name)));
     const absent = new Set(copies.filter((name) => !named.has(name)));
     for (const table of taken) {
       if (!this.taken.has(table)) logger.warn({ table }, 'a local table has the name: not copied');
@@ -122,4 +167,9 @@ export class TableDiscovery {
     this.taken = taken;
     this.absent = absent;
   }
+}
+
+function isOfOtherTable({ table, source }: Copy, { sources }: LeaderTables): boolean {
+  const now = sources.get(table);
+  return now !== undefined && !isSame(now, source);
 }

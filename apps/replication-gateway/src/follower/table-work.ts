@@ -1,8 +1,8 @@
 /**
  * What a gateway does for one table while it has the lease of its copy.
  *
- *   pulling --USE_SNAPSHOT--> waiting for a place --> recovering --> pulling, with another lease
- *      |                                                 `--failed--> pause --> recovering
+ *   pulling --log cut, other table--> waiting for a place --> recovering --> pulling the new copy
+ *      |                                                         `--failed--> pause --> recovering
  *      `--lease over, stop--> over
  *
  * In: a lease. Out: a promise that settles when there is nothing more to do under it, or any that
@@ -10,10 +10,10 @@
  */
 import { type Holding } from './holdings.js';
 import { textOf } from './failure-kind.js';
-import { isFillingHolder } from './lease-planner.js';
+import { type Copy, type CopySource } from './ports.js';
 import { Puller, type PullerParts } from './puller.js';
 import { type PullerState } from './puller-machine.js';
-import { type Recovery } from './recovery.js';
+import { isSame, type Recovery } from './recovery.js';
 import { type RecoverySlots } from './recovery-slots.js';
 
 export const WORK_STATES = ['awaiting-recovery', 'recovering', 'over'] as const;
@@ -21,6 +21,8 @@ export type WorkState = PullerState | (typeof WORK_STATES)[number];
 
 export interface WorkParts extends PullerParts {
   readonly startRecovery: (holding: Holding) => Recovery;
+  /** What a copy is to be a copy of; undefined while that is not known for certain. */
+  readonly expectedOf: (copy: Copy) => CopySource | undefined;
   readonly slots: RecoverySlots;
   readonly snapshotEnded: (table: string, outcome: 'done' | 'failed') => void;
 }
@@ -63,6 +65,11 @@ export class TableWork {
     return this.now instanceof Puller && this.now.lastActiveMs <= ms;
   }
 
+  /** The tables of the leader cluster are not what they were. */
+  compare(): void {
+    if (this.now instanceof Puller && this.isOfOtherTable) this.now.resynchronise();
+  }
+
   /** What it does ends, and what it would do next. */
   stop(): void {
     this.isStopped = true;
@@ -70,9 +77,9 @@ export class TableWork {
   }
 
   async run(): Promise<void> {
-    let needsSnapshot = isFillingHolder(this.lease.holder);
+    let needsSnapshot = false;
     for (;;) {
-      if (needsSnapshot) {
+      if (needsSnapshot || this.isOfOtherTable) {
         const next = await this.recover();
         if (!next) break;
         this.lease = next;
@@ -95,6 +102,12 @@ export class TableWork {
     this.now = undefined;
   }
 
+  private get isOfOtherTable(): boolean {
+    const { copy } = this.lease;
+    const expected = this.parts.expectedOf(copy);
+    return expected !== undefined && !isSame(expected, copy.source);
+  }
+
   private async recover(): Promise<Holding | undefined> {
     const { clock, logger, slots, startRecovery, board } = this.parts;
     const recovery = startRecovery(this.lease);
@@ -105,7 +118,7 @@ export class TableWork {
     if (!leave) return undefined;
     const { table } = this;
     try {
-      logger.info({ table }, 'the log does not go back far enough: the copy is made anew');
+      logger.info({ table }, 'the log cannot be gone on with: the copy is made anew');
       for (let pauseMs = RECOVERY_PAUSE_MS; ;) {
         const outcome = await this.attempt(recovery);
         if (outcome !== 'failed') return outcome;
@@ -127,10 +140,14 @@ export class TableWork {
     try {
       const next = await recovery.run();
       const tookMs = Math.round(clock.nowMs() - sinceMs);
-      logger.info({ table, copy: recovery.holding.copy.id, tookMs }, 'a copy was made anew');
-      snapshotEnded(table, 'done');
+      if (!next) logger.info({ table, tookMs }, 'another gateway has the table');
+      else {
+        logger.info({ table, copy: next.copy.id, tookMs }, 'a copy was made anew');
+        snapshotEnded(table, 'done');
+      }
       return next;
     } catch (error) {
+      if (recovery.holding.signal.aborted) return undefined;
       snapshotEnded(table, 'failed');
       events.failed(table, 'snapshot-failed');
       logger.warn({ table, reason: textOf(error) }, 'a copy could not be made anew');

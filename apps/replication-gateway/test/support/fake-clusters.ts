@@ -4,6 +4,7 @@
  * commands whose leader index does not grow left out.
  */
 import { GrpcStatusError, SnappyFramedEncoder, status } from '@flotilla/grpc';
+import { polledTables, untilAborted } from '../../src/follower/leader-cluster.js';
 import { hot, mvccV1, replicationV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../../src/gateway-clock.js';
 import {
@@ -14,10 +15,15 @@ import {
   type CreateOutcome,
   type DeleteOutcome,
   type LeaderCluster,
+  type LeaderSnapshot,
+  type LeaderTable,
+  type LeaderTables,
   type Lease,
   type LeaseHold,
+  type LogStream,
   type OwnCluster,
   type Position,
+  type Row,
 } from '../../src/follower/ports.js';
 
 const { DELETE, DUMMY, PUT, PUT_BATCH } = mvccV1.Command_CommandType;
@@ -36,6 +42,9 @@ export type Write = readonly [string, string | undefined];
 
 export class FakeLeaderTable {
   firstIndex = 1;
+  /** In the leader cluster; the protocol of Regatta does not tell it. */
+  id = 0;
+  epoch = 1;
   readonly writes: Write[] = [];
 
   get lastIndex(): number {
@@ -50,6 +59,16 @@ export class FakeLeaderTable {
       else pairs.set(key, value);
     }
     return pairs;
+  }
+
+  /** Rows after so many entries, in the order of keys; each entry is a revision. */
+  rows(index = this.lastIndex): Row[] {
+    const rows = new Map<string, Row>();
+    for (const [at, [key, value]] of this.writes.slice(0, index).entries()) {
+      if (value === undefined) rows.delete(key);
+      else rows.set(key, written(rows.get(key), key, value, at + 1));
+    }
+    return inOrder(rows.values());
   }
 
   entry(index: number): hot.ReceivedEntry {
@@ -78,12 +97,31 @@ export class FakeLeader implements LeaderCluster {
     return table;
   }
 
-  tables(): Promise<readonly string[]> {
-    const failure = this.failures.shift();
-    return failure ? Promise.reject(failure) : Promise.resolve([...this.logs.keys()]);
+  readonly known = undefined;
+
+  changed(signal: AbortSignal): Promise<void> {
+    return untilAborted(signal);
   }
 
-  async *log(
+  tables(): Promise<LeaderTables> {
+    const failure = this.failures.shift();
+    return failure ? Promise.reject(failure) : Promise.resolve(polledTables([...this.logs.keys()]));
+  }
+
+  log({ table }: LeaderTable, from: number, signal: AbortSignal): LogStream {
+    return {
+      mayLeaveOut: false,
+      applied: () => undefined,
+      [Symbol.asyncIterator]: () => this.poll(table, from, signal),
+    };
+  }
+
+  snapshot({ table }: LeaderTable): Promise<LeaderSnapshot> {
+    const open = (signal: AbortSignal) => this.pairs(table, signal);
+    return Promise.resolve({ kind: 'pairs', open });
+  }
+
+  async *poll(
     name: string,
     from: number,
     signal: AbortSignal,
@@ -99,7 +137,7 @@ export class FakeLeader implements LeaderCluster {
     }
   }
 
-  async *snapshot(name: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  async *pairs(name: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
     const failure = this.failures.shift();
     if (failure) throw failure;
     const table = this.table(name);
@@ -137,7 +175,7 @@ export class FakeLeader implements LeaderCluster {
 }
 
 /** As calls are: ended by their callers at any time. */
-function orAborted(outcome: Promise<void> | void, signal: AbortSignal): Promise<void> {
+export function orAborted(outcome: Promise<void> | void, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(statusError('CANCELLED'));
     if (signal.aborted) abort();
@@ -146,8 +184,22 @@ function orAborted(outcome: Promise<void> | void, signal: AbortSignal): Promise<
   });
 }
 
+function written(before: Row | undefined, key: string, value: string, revision: number): Row {
+  return {
+    key: Buffer.from(key),
+    value: Buffer.from(value),
+    createRevision: before?.createRevision ?? revision,
+    modRevision: revision,
+    version: (before?.version ?? 0) + 1,
+  };
+}
+
+export function inOrder(rows: Iterable<Row>): Row[] {
+  return [...rows].sort((a, b) => Buffer.compare(a.key, b.key));
+}
+
 export class FakeCopy {
-  readonly content = new Map<string, string>();
+  readonly rowsByKey = new Map<string, Row>();
   /** Leader indexes as they were applied. */
   readonly applied: number[] = [];
   index = 0;
@@ -159,18 +211,34 @@ export class FakeCopy {
     readonly source: CopySource | undefined,
   ) {}
 
+  get content(): Map<string, string> {
+    return new Map([...this.rowsByKey].map(([key, { value }]) => [key, value.toString()]));
+  }
+
+  get rows(): Row[] {
+    return inOrder(this.rowsByKey.values());
+  }
+
   apply(bytes: Buffer): void {
     const { type, kv, batch, leaderIndex } = mvccV1.Command.decode(bytes);
     const index = Number(leaderIndex);
     if (index <= this.index) return;
     this.index = index;
     this.applied.push(index);
-    if (type === PUT && kv) this.content.set(kv.key.toString(), kv.value.toString());
-    else if (type === DELETE && kv) this.content.delete(kv.key.toString());
-    else if (type === PUT_BATCH) {
-      for (const { key, value } of batch) this.content.set(key.toString(), value.toString());
-    } else if (type !== DUMMY) throw new Error(`a command of type ${type}`);
+    if (type === PUT && kv) this.put(kv, index);
+    else if (type === DELETE && kv) this.rowsByKey.delete(kv.key.toString());
+    else if (type === PUT_BATCH) for (const pair of batch) this.put(pair, index);
+    else if (type !== DUMMY) throw new Error(`a command of type ${type}`);
   }
+
+  private put({ key, value }: mvccV1.KeyValue, index: number): void {
+    const name = key.toString();
+    this.rowsByKey.set(name, written(this.rowsByKey.get(name), name, value.toString(), index));
+  }
+}
+
+function sameSource(one: CopySource | undefined, other: CopySource): boolean {
+  return one?.tableId === other.tableId && one.epoch === other.epoch;
 }
 
 type Deed<T> = () => T;
@@ -192,7 +260,7 @@ export class FakeOwn implements OwnCluster {
   }
 
   local(name: string): void {
-    this.tables.set(name, new FakeCopy(++this.lastId, undefined));
+    this.tables.set(name, new FakeCopy(this.newId(), undefined));
   }
 
   list(): Promise<CopyList> {
@@ -212,13 +280,13 @@ export class FakeOwn implements OwnCluster {
     return this.do('create', table, () => {
       const there = this.tables.get(table);
       if (!there) {
-        const copy = new FakeCopy(++this.lastId, source);
+        const copy = new FakeCopy(this.newId(), source);
         this.tables.set(table, copy);
         return { outcome: 'created' as const, id: copy.id };
       }
       const { id } = there;
       if (!there.source) return { outcome: 'local' as const, id };
-      const isSame = there.source.epoch === source.epoch;
+      const isSame = sameSource(there.source, source);
       return { outcome: isSame ? ('exists' as const) : ('other-source' as const), id };
     });
   }
@@ -227,7 +295,7 @@ export class FakeOwn implements OwnCluster {
     return this.do('delete', table, () => {
       const there = this.tables.get(table);
       if (!there) return 'missing' as const;
-      if (there.source?.epoch !== source.epoch) return 'other' as const;
+      if (!sameSource(there.source, source)) return 'other' as const;
       this.tables.delete(table);
       return 'deleted' as const;
     });
@@ -274,13 +342,17 @@ export class FakeOwn implements OwnCluster {
     return this.do('report', positions, () => void this.reports.push([...positions]));
   }
 
-  private existing(table: string, id: number): FakeCopy {
+  newId(): number {
+    return ++this.lastId;
+  }
+
+  existing(table: string, id: number): FakeCopy {
     const copy = this.tables.get(table);
     if (copy?.id !== id) throw statusError('NOT_FOUND', 'table not found');
     return copy;
   }
 
-  private async do<T>(method: string, argument: unknown, deed: Deed<T>): Promise<T> {
+  async do<T>(method: string, argument: unknown, deed: Deed<T>): Promise<T> {
     this.calls.push(method);
     await Promise.resolve();
     return (await this.around(method, deed, argument)) as T;
