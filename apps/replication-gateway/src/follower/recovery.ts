@@ -46,6 +46,9 @@ export interface RecoveryParts {
   readonly targetOf: (copy: Copy) => CopySource | undefined;
 }
 
+/** Rows that come slowly are written that often, so that no more is lost if this gateway is. */
+const KEEP_EVERY_MS = 1_000;
+
 export class ShadowRecovery implements Recovery {
   constructor(
     private readonly parts: RecoveryParts,
@@ -74,16 +77,19 @@ export class ShadowRecovery implements Recovery {
   }
 
   private async renew(source: CopySource, signal: AbortSignal): Promise<Holding | undefined> {
-    const { leader, own, shadows } = this.parts;
+    const { leader, own, shadows, clock } = this.parts;
     const { copy, token } = this.holding;
     const { table } = copy;
     const given = await leader.snapshot({ table, source }, signal);
     const fill = await ShadowFill.begin(shadows, { table, source }, signal);
-    const parts = {
-      fill,
-      signal,
-      received: (bytes: number) => this.received(source, bytes),
+    let keptAtMs = clock.nowMs();
+    const received = async (bytes: number): Promise<void> => {
+      await this.received(source, bytes);
+      if (clock.nowMs() - keptAtMs < KEEP_EVERY_MS) return;
+      await fill.flush();
+      keptAtMs = clock.nowMs();
     };
+    const parts = { fill, signal, received };
     let index: number;
     if (given.kind === 'pairs') index = await fillFromPairs(parts, given.open);
     else {

@@ -71,6 +71,12 @@ export class FakeLeaderTable {
     return inOrder(rows.values());
   }
 
+  /** As the log has it: without its index in the command. */
+  logEntry(index: number): hot.ReceivedEntry {
+    const fields = mvccV1.Command.decode(this.entry(index).command);
+    return { index, command: commandOf({ ...fields, leaderIndex: undefined }) };
+  }
+
   entry(index: number): hot.ReceivedEntry {
     const [key, value] = this.writes[index - 1] ?? ['', undefined];
     const kv = { key: Buffer.from(key), value: Buffer.from(value ?? '') };
@@ -180,7 +186,9 @@ export function orAborted(outcome: Promise<void> | void, signal: AbortSignal): P
     const abort = () => reject(statusError('CANCELLED'));
     if (signal.aborted) abort();
     signal.addEventListener('abort', abort, { once: true });
-    Promise.resolve(outcome).then(resolve, reject);
+    Promise.resolve(outcome)
+      .finally(() => signal.removeEventListener('abort', abort))
+      .then(resolve, reject);
   });
 }
 

@@ -204,7 +204,7 @@ export class FakeStream implements AsyncIterable<Buffer> {
       const table = this.link.find(one.tableId);
       while (table && one.next <= table.lastIndex) {
         const count = Math.min(this.link.entriesPerMessage, table.lastIndex - one.next + 1);
-        const entries = Array.from({ length: count }, (_, nth) => table.entry(one.next + nth));
+        const entries = Array.from({ length: count }, (_, nth) => table.logEntry(one.next + nth));
         const bytes = entries.reduce((sum, { command }) => sum + command.length, 0);
         if (bytes > this.credit || this.link.isSilent) break;
         this.credit -= bytes;

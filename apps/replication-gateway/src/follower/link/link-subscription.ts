@@ -162,8 +162,8 @@ export function bytesOf(entries: readonly { readonly command: Uint8Array }[]): n
 }
 
 const { DUMMY } = mvccV1.Command_CommandType;
-/** Field 8, a number. */
-const LEADER_INDEX_TAG = 0x40;
+/** Field 5 of a command, a number. */
+const LEADER_INDEX_TAG = 0x28;
 
 /** The last field of a kind is the one that counts. */
 function withLeaderIndex(command: Buffer, index: number): Buffer {
