@@ -2,7 +2,7 @@
  * Copies made anew in the shadow, between clusters in memory: what is sent, what is filled, and what
  * readers see, whatever breaks.
  */
-import { type linkV1 } from '@flotilla/proto';
+import { type hot } from '@flotilla/proto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { statusError } from '../../test/support/fake-clusters.js';
 import { LinkWorld } from '../../test/support/link-world.js';
@@ -319,7 +319,7 @@ describe('while a copy is made anew', () => {
   });
 });
 
-function damaged(chunk: linkV1.SnapshotChunk): linkV1.SnapshotChunk {
+function damaged(chunk: hot.ReceivedSnapshotChunk): hot.ReceivedSnapshotChunk {
   const rows = chunk.rows.map((row) => ({ ...row, value: Buffer.from('another value') }));
   return { ...chunk, rows };
 }

@@ -3,9 +3,9 @@
  * sends no more than it has credit for, heartbeats by the clock of the test.
  */
 import { type CallOptions, type GrpcClient, type MessageSource } from '@flotilla/grpc';
-import { linkV1 } from '@flotilla/proto';
+import { hot, linkV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../../src/gateway-clock.js';
-import { checksumAfter } from '../../src/follower/link/snapshot-checksum.js';
+import { snapshotChecksum } from '../../src/snapshot-checksum.js';
 import { type FakeLeader, type FakeLeaderTable, orAborted, statusError } from './fake-clusters.js';
 
 type Kind = NonNullable<linkV1.AttachMessage['kind']>;
@@ -27,7 +27,9 @@ export class FakeLink {
   historyFrom = 0;
   /** Called with each chunk of a snapshot before it is sent. */
   beforeChunk: (nth: number) => Promise<void> | void = () => undefined;
-  twistChunk: (chunk: linkV1.SnapshotChunk, nth: number) => linkV1.SnapshotChunk = (chunk) => chunk;
+  twistChunk: (chunk: hot.ReceivedSnapshotChunk, nth: number) => hot.ReceivedSnapshotChunk = (
+    chunk,
+  ) => chunk;
   readonly streams: FakeStream[] = [];
   readonly attaches: { address: string; hello: linkV1.AttachHello }[] = [];
   readonly snapshots: linkV1.ReadSnapshotRequest[] = [];
@@ -146,9 +148,8 @@ export class FakeLink {
     let checksum = 0;
     for (const [nth, content] of chunksOf(table, { at, since, request }, this.rowsPerChunk)) {
       if (signal) await orAborted(this.beforeChunk(nth), signal);
-      checksum = checksumAfter(content, checksum);
-      const chunk = linkV1.SnapshotChunk.fromPartial({ ...content, checksum });
-      yield Buffer.from(linkV1.SnapshotChunk.encode(this.twistChunk(chunk, nth)).finish());
+      checksum = snapshotChecksum(content, checksum);
+      yield hot.encodeLinkSnapshotChunk(this.twistChunk({ ...content, checksum }, nth));
     }
   }
 }
@@ -249,26 +250,19 @@ function* chunksOf(
   table: FakeLeaderTable,
   { at, since, request }: Wanted,
   perChunk: number,
-): Generator<[number, Omit<linkV1.SnapshotChunk, 'checksum'>]> {
+): Generator<[number, Omit<hot.ReceivedSnapshotChunk, 'checksum'>]> {
   const rows = new Map(table.rows(at).map((row) => [row.key.toString(), row]));
   const touched = since > 0 ? table.writes.slice(since, at).map(([key]) => key) : rows.keys();
   const isLeft = (key: string) => Buffer.compare(Buffer.from(key), request.afterKey) > 0;
   const keys = [...new Set(touched)].filter(isLeft).sort();
   for (let nth = 0; nth === 0 || nth * perChunk < keys.length; nth++) {
     const some = keys.slice(nth * perChunk, (nth + 1) * perChunk);
-    const position = { tableId: BigInt(table.id), epoch: BigInt(table.epoch) };
-    const stands = { ...position, appliedIndex: BigInt(at), revision: BigInt(at) };
+    const stands = { tableId: table.id, epoch: table.epoch, appliedIndex: at, revision: at };
     yield [
       nth,
       {
         position: nth === 0 ? stands : undefined,
-        rows: some.flatMap((key) => {
-          const row = rows.get(key);
-          if (!row) return [];
-          const { createRevision: created, modRevision: changed, version } = row;
-          const revisions = { createRevision: BigInt(created), modRevision: BigInt(changed) };
-          return [{ ...row, ...revisions, version: BigInt(version) }];
-        }),
+        rows: some.flatMap((key) => rows.get(key) ?? []),
         deletedKeys: some.filter((key) => !rows.has(key)).map((key) => Buffer.from(key)),
         more: (nth + 1) * perChunk < keys.length,
       },

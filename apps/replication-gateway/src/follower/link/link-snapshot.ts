@@ -6,7 +6,8 @@
  * given on by then is good, and the next call goes on behind it.
  */
 import { type GrpcClient, GrpcStatusError, status } from '@flotilla/grpc';
-import { linkV1 } from '@flotilla/proto';
+import { hot, linkV1 } from '@flotilla/proto';
+import { snapshotChecksum } from '../../snapshot-checksum.js';
 import {
   type CopySource,
   type RowSnapshot,
@@ -14,7 +15,6 @@ import {
   type SnapshotPosition,
   type SnapshotWish,
 } from '../ports.js';
-import { checksumAfter } from './snapshot-checksum.js';
 
 const READ_SNAPSHOT = '/flotilla.replication.v1.Link/ReadSnapshot';
 
@@ -51,7 +51,7 @@ export async function readSnapshot(
 type Messages = AsyncIterator<Buffer, unknown>;
 
 interface Received {
-  readonly chunk: linkV1.SnapshotChunk;
+  readonly chunk: hot.ReceivedSnapshotChunk;
   readonly bytes: number;
 }
 
@@ -65,13 +65,14 @@ async function* pieces(
   try {
     for (let received = first; ;) {
       const { chunk, bytes } = received;
-      checksum = checksumAfter(chunk, checksum);
+      checksum = snapshotChecksum(chunk, checksum);
       if (checksum !== chunk.checksum) {
         throw new GrpcStatusError(status.DATA_LOSS, 'a chunk of a snapshot came damaged');
       }
       lastKey = lastKeyOf(chunk, lastKey);
-      yield { ...pieceOf(chunk), bytes, isLast: !chunk.more };
-      if (!chunk.more) return;
+      const { rows, deletedKeys, more } = chunk;
+      yield { rows, deletedKeys, bytes, isLast: !more };
+      if (!more) return;
       received = await nextChunk(messages);
     }
   } finally {
@@ -83,22 +84,11 @@ async function nextChunk(messages: Messages): Promise<Received> {
   const next = await messages.next();
   // A stream that was cut must not pass for a table that is complete.
   if (next.done === true) throw new GrpcStatusError(status.UNAVAILABLE, 'a snapshot was cut short');
-  return { chunk: linkV1.SnapshotChunk.decode(next.value), bytes: next.value.length };
-}
-
-function pieceOf({ rows, deletedKeys }: linkV1.SnapshotChunk) {
-  const plain = rows.map(({ key, value, createRevision, modRevision, version }) => ({
-    key,
-    value,
-    createRevision: Number(createRevision),
-    modRevision: Number(modRevision),
-    version: Number(version),
-  }));
-  return { rows: plain, deletedKeys };
+  return { chunk: hot.decodeLinkSnapshotChunk(next.value), bytes: next.value.length };
 }
 
 /** Keys grow from chunk to chunk, or whoever goes on behind one leaves something out. */
-function lastKeyOf({ rows, deletedKeys }: linkV1.SnapshotChunk, before: Buffer): Buffer {
+function lastKeyOf({ rows, deletedKeys }: hot.ReceivedSnapshotChunk, before: Buffer): Buffer {
   let last = before;
   for (const keys of [rows.map(({ key }) => key), deletedKeys]) {
     let previous = before;
@@ -113,13 +103,13 @@ function lastKeyOf({ rows, deletedKeys }: linkV1.SnapshotChunk, before: Buffer):
   return last;
 }
 
-function positionOf({ position }: linkV1.SnapshotChunk, source: CopySource): SnapshotPosition {
+function positionOf({ position }: hot.ReceivedSnapshotChunk, source: CopySource): SnapshotPosition {
   if (!position) {
     throw new GrpcStatusError(status.DATA_LOSS, 'a snapshot does not begin with its position');
   }
   const { tableId, epoch, appliedIndex, revision } = position;
-  if (Number(tableId) !== source.tableId || Number(epoch) !== source.epoch) {
+  if (tableId !== source.tableId || epoch !== source.epoch) {
     throw new GrpcStatusError(status.FAILED_PRECONDITION, 'it is the snapshot of another table');
   }
-  return { index: Number(appliedIndex), revision: Number(revision) };
+  return { index: appliedIndex, revision };
 }
