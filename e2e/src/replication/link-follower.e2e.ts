@@ -92,7 +92,9 @@ async function copyIndex(table: string): Promise<number> {
 }
 
 async function snapshotBytes(table: string): Promise<number> {
-  const line = new RegExp(`flotilla_puller_bytes_total\\{table="${table}",kind="snapshot"\\} (\\d+)`);
+  const line = new RegExp(
+    `flotilla_puller_bytes_total\\{table="${table}",kind="snapshot"\\} (\\d+)`,
+  );
   return Number((await scraped(gateway.restAddress, line)) ?? 0);
 }
 

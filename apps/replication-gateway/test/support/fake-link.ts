@@ -123,7 +123,7 @@ export class FakeLink {
         tableId: BigInt(id),
         revision: BigInt(lastIndex),
       }));
-      const leaderClockMs = BigInt(this.clock.wallMs() + 5_000);
+      const leaderClockMs = BigInt(Math.floor(this.clock.wallMs()) + 5_000);
       stream.say({ $case: 'heartbeat', value: { leaderClockMs, revisions } });
     }
   }
@@ -211,7 +211,7 @@ export class FakeStream implements AsyncIterable<Buffer> {
         this.credit -= bytes;
         this.sentBytes += bytes;
         one.next += count;
-        const leaderClockMs = BigInt(this.link.clock.wallMs() + 5_000);
+        const leaderClockMs = BigInt(Math.floor(this.link.clock.wallMs()) + 5_000);
         const onWire = entries.map(({ index, command }) => ({ index: BigInt(index), command }));
         const at = { leaderRevision: BigInt(table.lastIndex), leaderClockMs };
         this.say({ $case: 'entries', value: { subscription, entries: onWire, ...at } });

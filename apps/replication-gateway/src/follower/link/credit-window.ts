@@ -10,6 +10,9 @@ export const CREDIT_BYTES = 16 * 1024 * 1024;
 /** Portions of credit; whoever waits for a command with all of it done has the rest at least. */
 const PORTIONS = 16;
 
+/** Tables that may hold what they do not apply before there is nothing left for others. */
+const SHARES = 4;
+
 /** More came than was allowed: whoever sends like that cannot be bounded. */
 export class CreditExceededError extends Error {
   override readonly name = 'CreditExceededError';
@@ -25,6 +28,11 @@ export class CreditWindow {
     /** Beyond the window a leader cluster may finish the message that it is in. */
     private readonly messageBytesMax: number,
   ) {}
+
+  /** What one table may hold for long. */
+  get shareBytes(): number {
+    return this.bytesMax / SHARES;
+  }
 
   /** In memory now. */
   get heldBytes(): number {

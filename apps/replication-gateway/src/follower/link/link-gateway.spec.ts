@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { statusError } from '../../../test/support/fake-clusters.js';
 import { LINK_HEARTBEAT_MS } from '../../../test/support/fake-link.js';
 import { LinkWorld } from '../../../test/support/link-world.js';
+import { BATCH_BYTES_MAX } from '../entry-batch.js';
+import { type Batch } from '../ports.js';
 import { MemoryGenerations } from './generations.js';
 
 let world: LinkWorld;
@@ -278,6 +280,33 @@ describe('credit', () => {
     expect(['t1', 't2', 't3'].map((table) => world.isSame(table))).toEqual([true, true, true]);
     expect(most).toBeGreaterThan(CREDIT_BYTES / 2);
     expect(most).toBeLessThanOrEqual(CREDIT_BYTES);
+  });
+
+  it('is left to others by a table whose copy takes nothing, which is asked for again later', async () => {
+    for (const table of ['stuck', 'other']) world.link.create(table);
+    world.link.entriesPerMessage = 1;
+    await world.start('a', { creditBytes: 4 * BATCH_BYTES_MAX });
+    await world.clock.advance(1_500);
+    let goOn = (): void => undefined;
+    const waiting = new Promise<void>((resolve) => (goOn = resolve));
+    world.own.around = async (method, deed, batch) => {
+      if (method === 'apply' && (batch as Batch).copy.table === 'stuck') await waiting;
+      return deed();
+    };
+    for (let nth = 0; nth < 60; nth++) {
+      world.leader.table('stuck').writes.push([`key ${nth}`, 'v'.repeat(100_000)]);
+    }
+    world.link.poke();
+    await world.clock.advance(100);
+    world.leader.table('other').writes.push(['key', 'v'.repeat(200_000)]);
+    world.link.poke();
+    await world.clock.advance(500);
+    expect(world.isSame('other')).toBe(false);
+    await world.clock.advance(2_000);
+    expect(world.isSame('other')).toBe(true);
+    goOn();
+    await world.clock.advance(20_000);
+    expect(world.isSame('stuck')).toBe(true);
   });
 
   it('comes back when a batch is applied, and when a table is given up: none is ever lost', async () => {

@@ -6,7 +6,7 @@ import { feedV1, mvccV1 } from '@flotilla/proto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CreditExceededError, CreditWindow } from './credit-window.js';
 import { checkGeneration, GenerationRefusedError, MemoryGenerations } from './generations.js';
-import { LinkSubscription, STUCK_MS, SUBSCRIPTION_BYTES_MAX } from './link-subscription.js';
+import { LinkSubscription, STUCK_MS } from './link-subscription.js';
 import { TableViews } from './table-views.js';
 
 describe('the window of credit', () => {
@@ -31,6 +31,7 @@ describe('the window of credit', () => {
 });
 
 describe('the log of one table', () => {
+  const SHARE_BYTES = 4_000;
   const PLACE = { leaderIndex: 9, leaderClockMs: 77 };
   const of = { table: 'orders', source: { tableId: 7, epoch: 1 } };
   let nowMs: number;
@@ -43,7 +44,7 @@ describe('the log of one table', () => {
     released = 0;
     closed = 0;
     const owner = { release: (bytes: number) => (released += bytes), closed: () => closed++ };
-    subscription = new LinkSubscription(1, of, owner, () => nowMs);
+    subscription = new LinkSubscription(1, of, owner, () => nowMs, SHARE_BYTES);
   });
 
   function push(index: number, bytes: number): void {
@@ -75,7 +76,7 @@ describe('the log of one table', () => {
   });
 
   it('that is stuck lets go of what was not read, and ends to be asked for again', async () => {
-    const half = SUBSCRIPTION_BYTES_MAX / 2;
+    const half = SHARE_BYTES / 2;
     push(1, half);
     await subscription.next();
     push(2, half);
@@ -93,7 +94,7 @@ describe('the log of one table', () => {
 
   it('that moves is not stuck, however much it holds', async () => {
     for (let index = 1; index < 10; index++) {
-      push(index, SUBSCRIPTION_BYTES_MAX);
+      push(index, SHARE_BYTES);
       await subscription.next();
       nowMs += STUCK_MS;
       subscription.applied(index - 1);

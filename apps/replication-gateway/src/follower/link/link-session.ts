@@ -98,7 +98,7 @@ export class LinkSession {
       release: (bytes: number) => this.release(bytes),
       closed: () => this.unsubscribe(number),
     };
-    const subscription = new LinkSubscription(number, of, owner, nowMs);
+    const subscription = new LinkSubscription(number, of, owner, nowMs, this.credit.shareBytes);
     this.subscriptions.set(number, subscription);
     const value = { tableId: BigInt(tableId), epoch: BigInt(epoch), from: BigInt(from) };
     const named = { ...value, subscription: BigInt(number) };

@@ -10,8 +10,7 @@
 import { type hot, mvccV1 } from '@flotilla/proto';
 import { type LeaderTable, type LogMessage } from '../ports.js';
 
-/** A table that holds more, and has not moved for a moment, keeps others from getting anything. */
-export const SUBSCRIPTION_BYTES_MAX = 4 * 1024 * 1024;
+/** A table that holds its share, and has not moved for so long, keeps others from getting theirs. */
 export const STUCK_MS = 1_000;
 
 const NOTHING: LogMessage = { kind: 'commands', entries: [], error: 0, leaderIndex: 0 };
@@ -43,13 +42,15 @@ export class LinkSubscription {
     readonly of: LeaderTable,
     private readonly owner: SubscriptionOwner,
     private readonly nowMs: () => number,
+    /** Its share of the window. */
+    private readonly shareBytes: number,
   ) {
     this.movedAtMs = nowMs();
   }
 
   /** Whether it holds much, and nothing of it was applied for a while. */
   get isStuck(): boolean {
-    return this.held > SUBSCRIPTION_BYTES_MAX && this.nowMs() - this.movedAtMs >= STUCK_MS;
+    return this.held > this.shareBytes && this.nowMs() - this.movedAtMs >= STUCK_MS;
   }
 
   push(received: readonly hot.ReceivedEntry[], { leaderIndex, leaderClockMs }: LeaderPlace): void {
