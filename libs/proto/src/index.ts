@@ -13,6 +13,7 @@ export * as feedV1 from './generated/flotilla/replication/v1/feed.js';
 export * as linkV1 from './generated/flotilla/replication/v1/link.js';
 export * as peerV1 from './generated/flotilla/peer/v1/peer.js';
 export * as maintenanceV1 from './generated/maintenance/v1/maintenance.js';
+export * as statusV1 from './generated/flotilla/replication/v1/status.js';
 export * as shadowV1 from './generated/flotilla/tables/v1/shadow.js';
 export * as mvccV1 from './generated/mvcc/v1/mvcc.js';
 export * as regattaV1 from './generated/regatta/v1/regatta.js';

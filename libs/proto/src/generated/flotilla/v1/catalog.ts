@@ -123,6 +123,19 @@ export namespace NodeRow_State {
   export type UNRECOGNIZED = typeof NodeRow_State.UNRECOGNIZED;
 }
 
+/**
+ * What the cluster is in replication. Absent: generation 1 of a leader cluster, or a follower cluster
+ * that has not heard of any.
+ */
+export interface ClusterRow {
+  /** Of this cluster if it was promoted; else the highest that it has followed. Only grows. */
+  generation: bigint;
+  /** Id of the leader cluster that has, or had, the generation it followed. */
+  leaderClusterId: string;
+  /** It held copies of the tables of another cluster, and is a leader cluster for good. */
+  promoted: boolean;
+}
+
 function createBaseTableRow(): TableRow {
   return {
     id: 0n,
@@ -772,6 +785,90 @@ export const NodeRow: MessageFns<NodeRow> = {
     message.identity = object.identity ?? "";
     message.state = object.state ?? 0;
     message.replaces = (object.replaces !== undefined && object.replaces !== null) ? BigInt(object.replaces) : 0n;
+    return message;
+  },
+};
+
+function createBaseClusterRow(): ClusterRow {
+  return { generation: 0n, leaderClusterId: "", promoted: false };
+}
+
+export const ClusterRow: MessageFns<ClusterRow> = {
+  encode(message: ClusterRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.generation !== 0n) {
+      if (BigInt.asUintN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.generation);
+    }
+    if (message.leaderClusterId !== "") {
+      writer.uint32(18).string(message.leaderClusterId);
+    }
+    if (message.promoted !== false) {
+      writer.uint32(24).bool(message.promoted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClusterRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClusterRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.generation = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.leaderClusterId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.promoted = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ClusterRow>): ClusterRow {
+    return ClusterRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClusterRow>): ClusterRow {
+    const message = createBaseClusterRow();
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.leaderClusterId = object.leaderClusterId ?? "";
+    message.promoted = object.promoted ?? false;
     return message;
   },
 };

@@ -119,6 +119,37 @@ export interface TransferLeaderResponse {
   leader: bigint;
 }
 
+export interface PromoteRequest {
+  /** Only says what would be so. */
+  dryRun: boolean;
+}
+
+export interface PromotedTable {
+  table: string;
+  /** Of the leader cluster's log: what is here, and what there was when last heard. */
+  revision: bigint;
+  leaderRevision?:
+    | bigint
+    | undefined;
+  /** For how long the leader cluster has had more than is here. */
+  lagMs?:
+    | bigint
+    | undefined;
+  /** Why the table could not be looked at or taken over; empty if it could. */
+  problem: string;
+}
+
+export interface PromoteResponse {
+  /** The cluster's from then on. */
+  generation: bigint;
+  /** Id of the leader cluster that it followed; empty if it never heard one. */
+  followedClusterId: string;
+  /** In the order of names. */
+  tables: PromotedTable[];
+  /** Whether the cluster is a leader cluster now. */
+  promoted: boolean;
+}
+
 function createBaseListNodesRequest(): ListNodesRequest {
   return {};
 }
@@ -1441,6 +1472,271 @@ export const TransferLeaderResponse: MessageFns<TransferLeaderResponse> = {
   fromPartial(object: DeepPartial<TransferLeaderResponse>): TransferLeaderResponse {
     const message = createBaseTransferLeaderResponse();
     message.leader = (object.leader !== undefined && object.leader !== null) ? BigInt(object.leader) : 0n;
+    return message;
+  },
+};
+
+function createBasePromoteRequest(): PromoteRequest {
+  return { dryRun: false };
+}
+
+export const PromoteRequest: MessageFns<PromoteRequest> = {
+  encode(message: PromoteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dryRun !== false) {
+      writer.uint32(8).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromoteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromoteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PromoteRequest>): PromoteRequest {
+    return PromoteRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PromoteRequest>): PromoteRequest {
+    const message = createBasePromoteRequest();
+    message.dryRun = object.dryRun ?? false;
+    return message;
+  },
+};
+
+function createBasePromotedTable(): PromotedTable {
+  return { table: "", revision: 0n, leaderRevision: undefined, lagMs: undefined, problem: "" };
+}
+
+export const PromotedTable: MessageFns<PromotedTable> = {
+  encode(message: PromotedTable, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.table !== "") {
+      writer.uint32(10).string(message.table);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.revision);
+    }
+    if (message.leaderRevision !== undefined) {
+      if (BigInt.asUintN(64, message.leaderRevision) !== message.leaderRevision) {
+        throw new globalThis.Error("value provided for field message.leaderRevision of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.leaderRevision);
+    }
+    if (message.lagMs !== undefined) {
+      if (BigInt.asUintN(64, message.lagMs) !== message.lagMs) {
+        throw new globalThis.Error("value provided for field message.lagMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.lagMs);
+    }
+    if (message.problem !== "") {
+      writer.uint32(42).string(message.problem);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromotedTable {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromotedTable();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.table = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.leaderRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lagMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.problem = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PromotedTable>): PromotedTable {
+    return PromotedTable.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PromotedTable>): PromotedTable {
+    const message = createBasePromotedTable();
+    message.table = object.table ?? "";
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.leaderRevision = (object.leaderRevision !== undefined && object.leaderRevision !== null)
+      ? BigInt(object.leaderRevision)
+      : undefined;
+    message.lagMs = (object.lagMs !== undefined && object.lagMs !== null) ? BigInt(object.lagMs) : undefined;
+    message.problem = object.problem ?? "";
+    return message;
+  },
+};
+
+function createBasePromoteResponse(): PromoteResponse {
+  return { generation: 0n, followedClusterId: "", tables: [], promoted: false };
+}
+
+export const PromoteResponse: MessageFns<PromoteResponse> = {
+  encode(message: PromoteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.generation !== 0n) {
+      if (BigInt.asUintN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.generation);
+    }
+    if (message.followedClusterId !== "") {
+      writer.uint32(18).string(message.followedClusterId);
+    }
+    for (const v of message.tables) {
+      PromotedTable.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.promoted !== false) {
+      writer.uint32(32).bool(message.promoted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromoteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromoteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.generation = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.followedClusterId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tables.push(PromotedTable.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.promoted = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PromoteResponse>): PromoteResponse {
+    return PromoteResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PromoteResponse>): PromoteResponse {
+    const message = createBasePromoteResponse();
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.followedClusterId = object.followedClusterId ?? "";
+    message.tables = object.tables?.map((e) => PromotedTable.fromPartial(e)) || [];
+    message.promoted = object.promoted ?? false;
     return message;
   },
 };

@@ -46,6 +46,16 @@ export interface ListReplicasResponse {
   replicas: Replica[];
   /** Tables that are no copies: their names are taken. */
   localTables: string[];
+  /**
+   * Highest generation of a leader cluster that this cluster has followed, and the id of that leader
+   * cluster; absent before the first one.
+   */
+  generation?: bigint | undefined;
+  leaderClusterId?:
+    | string
+    | undefined;
+  /** It is a leader cluster by now: nothing is to be pulled into it any more. */
+  promoted?: boolean | undefined;
 }
 
 export interface CreateReplicaRequest {
@@ -178,8 +188,30 @@ export interface ReplicaPosition {
   tableId: bigint;
   /** Last index of the log in the leader cluster. */
   leaderIndex: bigint;
-  /** Clock of the leader cluster when that was so, milliseconds since the epoch. */
+  /**
+   * Clock of the leader cluster when that was so, milliseconds since the epoch; 0 if nothing was
+   * heard of it, and the position is none.
+   */
   leaderClockMs: bigint;
+  /** How the table is pulled; absent if that is not told. */
+  puller?: PullerReport | undefined;
+}
+
+/** What the puller of a table does, as its gateway tells it. Forgotten unless it is told again. */
+export interface PullerReport {
+  /** Gateway that pulls it. */
+  gateway: string;
+  /** As the metric flotilla_puller_state has it. */
+  state: string;
+  /** Kind of what went wrong last, as flotilla_puller_errors_total has it; empty if nothing is wrong. */
+  lastError: string;
+  /** Last index of the leader cluster's log that the copy is known to hold. */
+  copyIndex: bigint;
+  /** Of the snapshot that is being taken: bytes received, and how many there will be, 0 if nobody knows. */
+  snapshotBytes: bigint;
+  snapshotBytesTotal: bigint;
+  /** All that was received for the table by this gateway. */
+  receivedBytes: bigint;
 }
 
 export interface ReportPositionsRequest {
@@ -187,6 +219,18 @@ export interface ReportPositionsRequest {
 }
 
 export interface ReportPositionsResponse {
+}
+
+export interface RaiseGenerationRequest {
+  generation: bigint;
+  /** Of the leader cluster that has it. */
+  leaderClusterId: string;
+}
+
+export interface RaiseGenerationResponse {
+  /** The highest one now, and whose it is. */
+  generation: bigint;
+  leaderClusterId: string;
 }
 
 function createBaseReplicaSource(): ReplicaSource {
@@ -491,7 +535,7 @@ export const ListReplicasRequest: MessageFns<ListReplicasRequest> = {
 };
 
 function createBaseListReplicasResponse(): ListReplicasResponse {
-  return { replicas: [], localTables: [] };
+  return { replicas: [], localTables: [], generation: undefined, leaderClusterId: undefined, promoted: undefined };
 }
 
 export const ListReplicasResponse: MessageFns<ListReplicasResponse> = {
@@ -501,6 +545,18 @@ export const ListReplicasResponse: MessageFns<ListReplicasResponse> = {
     }
     for (const v of message.localTables) {
       writer.uint32(18).string(v!);
+    }
+    if (message.generation !== undefined) {
+      if (BigInt.asUintN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.generation);
+    }
+    if (message.leaderClusterId !== undefined) {
+      writer.uint32(34).string(message.leaderClusterId);
+    }
+    if (message.promoted !== undefined) {
+      writer.uint32(40).bool(message.promoted);
     }
     return writer;
   },
@@ -534,6 +590,30 @@ export const ListReplicasResponse: MessageFns<ListReplicasResponse> = {
             message.localTables.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.generation = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.leaderClusterId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.promoted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -553,6 +633,11 @@ export const ListReplicasResponse: MessageFns<ListReplicasResponse> = {
     const message = createBaseListReplicasResponse();
     message.replicas = object.replicas?.map((e) => Replica.fromPartial(e)) || [];
     message.localTables = object.localTables?.map((e) => e) || [];
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : undefined;
+    message.leaderClusterId = object.leaderClusterId ?? undefined;
+    message.promoted = object.promoted ?? undefined;
     return message;
   },
 };
@@ -1352,7 +1437,7 @@ export const ApplyReplicatedResponse: MessageFns<ApplyReplicatedResponse> = {
 };
 
 function createBaseReplicaPosition(): ReplicaPosition {
-  return { tableId: 0n, leaderIndex: 0n, leaderClockMs: 0n };
+  return { tableId: 0n, leaderIndex: 0n, leaderClockMs: 0n, puller: undefined };
 }
 
 export const ReplicaPosition: MessageFns<ReplicaPosition> = {
@@ -1374,6 +1459,9 @@ export const ReplicaPosition: MessageFns<ReplicaPosition> = {
         throw new globalThis.Error("value provided for field message.leaderClockMs of type uint64 too large");
       }
       writer.uint32(24).uint64(message.leaderClockMs);
+    }
+    if (message.puller !== undefined) {
+      PullerReport.encode(message.puller, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1415,6 +1503,14 @@ export const ReplicaPosition: MessageFns<ReplicaPosition> = {
             message.leaderClockMs = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.puller = PullerReport.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1438,6 +1534,162 @@ export const ReplicaPosition: MessageFns<ReplicaPosition> = {
       : 0n;
     message.leaderClockMs = (object.leaderClockMs !== undefined && object.leaderClockMs !== null)
       ? BigInt(object.leaderClockMs)
+      : 0n;
+    message.puller = (object.puller !== undefined && object.puller !== null)
+      ? PullerReport.fromPartial(object.puller)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePullerReport(): PullerReport {
+  return {
+    gateway: "",
+    state: "",
+    lastError: "",
+    copyIndex: 0n,
+    snapshotBytes: 0n,
+    snapshotBytesTotal: 0n,
+    receivedBytes: 0n,
+  };
+}
+
+export const PullerReport: MessageFns<PullerReport> = {
+  encode(message: PullerReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.gateway !== "") {
+      writer.uint32(10).string(message.gateway);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.lastError !== "") {
+      writer.uint32(26).string(message.lastError);
+    }
+    if (message.copyIndex !== 0n) {
+      if (BigInt.asUintN(64, message.copyIndex) !== message.copyIndex) {
+        throw new globalThis.Error("value provided for field message.copyIndex of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.copyIndex);
+    }
+    if (message.snapshotBytes !== 0n) {
+      if (BigInt.asUintN(64, message.snapshotBytes) !== message.snapshotBytes) {
+        throw new globalThis.Error("value provided for field message.snapshotBytes of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.snapshotBytes);
+    }
+    if (message.snapshotBytesTotal !== 0n) {
+      if (BigInt.asUintN(64, message.snapshotBytesTotal) !== message.snapshotBytesTotal) {
+        throw new globalThis.Error("value provided for field message.snapshotBytesTotal of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.snapshotBytesTotal);
+    }
+    if (message.receivedBytes !== 0n) {
+      if (BigInt.asUintN(64, message.receivedBytes) !== message.receivedBytes) {
+        throw new globalThis.Error("value provided for field message.receivedBytes of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.receivedBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullerReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullerReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.gateway = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lastError = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.copyIndex = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.snapshotBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.snapshotBytesTotal = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.receivedBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PullerReport>): PullerReport {
+    return PullerReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PullerReport>): PullerReport {
+    const message = createBasePullerReport();
+    message.gateway = object.gateway ?? "";
+    message.state = object.state ?? "";
+    message.lastError = object.lastError ?? "";
+    message.copyIndex = (object.copyIndex !== undefined && object.copyIndex !== null) ? BigInt(object.copyIndex) : 0n;
+    message.snapshotBytes = (object.snapshotBytes !== undefined && object.snapshotBytes !== null)
+      ? BigInt(object.snapshotBytes)
+      : 0n;
+    message.snapshotBytesTotal = (object.snapshotBytesTotal !== undefined && object.snapshotBytesTotal !== null)
+      ? BigInt(object.snapshotBytesTotal)
+      : 0n;
+    message.receivedBytes = (object.receivedBytes !== undefined && object.receivedBytes !== null)
+      ? BigInt(object.receivedBytes)
       : 0n;
     return message;
   },
@@ -1537,6 +1789,150 @@ export const ReportPositionsResponse: MessageFns<ReportPositionsResponse> = {
   },
   fromPartial(_: DeepPartial<ReportPositionsResponse>): ReportPositionsResponse {
     const message = createBaseReportPositionsResponse();
+    return message;
+  },
+};
+
+function createBaseRaiseGenerationRequest(): RaiseGenerationRequest {
+  return { generation: 0n, leaderClusterId: "" };
+}
+
+export const RaiseGenerationRequest: MessageFns<RaiseGenerationRequest> = {
+  encode(message: RaiseGenerationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.generation !== 0n) {
+      if (BigInt.asUintN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.generation);
+    }
+    if (message.leaderClusterId !== "") {
+      writer.uint32(18).string(message.leaderClusterId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RaiseGenerationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRaiseGenerationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.generation = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.leaderClusterId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RaiseGenerationRequest>): RaiseGenerationRequest {
+    return RaiseGenerationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RaiseGenerationRequest>): RaiseGenerationRequest {
+    const message = createBaseRaiseGenerationRequest();
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.leaderClusterId = object.leaderClusterId ?? "";
+    return message;
+  },
+};
+
+function createBaseRaiseGenerationResponse(): RaiseGenerationResponse {
+  return { generation: 0n, leaderClusterId: "" };
+}
+
+export const RaiseGenerationResponse: MessageFns<RaiseGenerationResponse> = {
+  encode(message: RaiseGenerationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.generation !== 0n) {
+      if (BigInt.asUintN(64, message.generation) !== message.generation) {
+        throw new globalThis.Error("value provided for field message.generation of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.generation);
+    }
+    if (message.leaderClusterId !== "") {
+      writer.uint32(18).string(message.leaderClusterId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RaiseGenerationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRaiseGenerationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.generation = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.leaderClusterId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RaiseGenerationResponse>): RaiseGenerationResponse {
+    return RaiseGenerationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RaiseGenerationResponse>): RaiseGenerationResponse {
+    const message = createBaseRaiseGenerationResponse();
+    message.generation = (object.generation !== undefined && object.generation !== null)
+      ? BigInt(object.generation)
+      : 0n;
+    message.leaderClusterId = object.leaderClusterId ?? "";
     return message;
   },
 };
