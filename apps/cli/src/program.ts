@@ -7,6 +7,7 @@ import { addExport } from './commands/export.js';
 import { addGet } from './commands/get.js';
 import { addImport } from './commands/import.js';
 import { addPut } from './commands/put.js';
+import { addReplication } from './commands/replication.js';
 import { addTable } from './commands/table.js';
 import { addTxn } from './commands/txn.js';
 import { addGlobalOptions } from './settings.js';
@@ -37,6 +38,7 @@ export function createProgram(): Command {
   addTxn(program);
   addTable(program);
   addCluster(program);
+  addReplication(program);
   addImport(program);
   addExport(program);
   program

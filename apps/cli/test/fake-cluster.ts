@@ -3,7 +3,7 @@
  * may change between two looks, and all changes that were asked for.
  */
 import { createGrpcJsServer, GrpcStatusError, status, type GrpcServer } from '@flotilla/grpc';
-import { clusterV1 as v1 } from '@flotilla/proto';
+import { clusterV1 as v1, statusV1 } from '@flotilla/proto';
 
 const quiet = { error: () => undefined, warn: () => undefined, info: () => undefined };
 
@@ -16,6 +16,7 @@ export class FakeCluster {
   nodes: Partial<v1.Node>[] = [];
   placements: Partial<v1.Placement>[] = [];
   moves: Partial<v1.Move>[] = [];
+  replication: Partial<statusV1.GetStatusResponse> = {};
   /** Told before each look at the cluster, with how many there were. */
   onLook: (looks: number) => void = () => undefined;
   /** Method and request of every call that was to change something. */
@@ -48,6 +49,12 @@ export class FakeCluster {
       if (table !== '' && placements.length === 0) throw invalid('table not found');
       const answer = v1.ListPlacementsResponse.fromPartial({ placements });
       return v1.ListPlacementsResponse.encode(answer).finish();
+    });
+    const get = '/flotilla.replication.v1.ReplicationStatus/Get';
+    this.server.register(get, 'unary', () => {
+      this.onLook(++this.looks);
+      const answer = statusV1.GetStatusResponse.fromPartial(this.replication);
+      return statusV1.GetStatusResponse.encode(answer).finish();
     });
   }
 

@@ -18,6 +18,7 @@ import { ClusterController } from './cluster/cluster.controller.js';
 import { ClusterOperator } from './cluster/cluster-operator.js';
 import { ClusterView } from './cluster/cluster-view.js';
 import { type NodeCluster } from './cluster/node-cluster.js';
+import { ReplicationStatus } from './cluster/replication-status.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
 import { TableAdmin } from './tables/table-admin.js';
 import { TableRegistry } from './tables/table-registry.js';
@@ -34,7 +35,7 @@ export interface AppParts {
 export class AppModule {
   static forRoot(parts: AppParts): DynamicModule {
     const { loaded, health, cluster } = parts;
-    const { catalog, tables, admin, view, operator, changes } = cluster;
+    const { catalog, tables, admin, view, operator, changes, replication } = cluster;
     const { enabled } = loaded.config.tables;
     return {
       module: AppModule,
@@ -55,6 +56,7 @@ export class AppModule {
         { provide: ClusterView, useValue: view },
         { provide: ClusterOperator, useValue: operator },
         { provide: ClusterChanges, useValue: changes },
+        { provide: ReplicationStatus, useValue: replication },
       ],
     };
   }

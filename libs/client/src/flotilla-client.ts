@@ -16,6 +16,7 @@ import { rangeMessage, toBytes, toHeader, toKeyValue, toRangeAnswer } from './co
 import type { Endpoint } from './endpoint.js';
 import { Endpoints } from './endpoints.js';
 import * as methods from './methods.js';
+import { ReplicationCalls } from './replication-calls.js';
 import type {
   CallOptions,
   DeleteRangeAnswer,
@@ -44,6 +45,10 @@ const TIMEOUT_MS = 5_000;
 export class FlotillaClient {
   /** Looks at the nodes of the cluster, and changes them. */
   readonly cluster = new ClusterCalls((codec, message, options) =>
+    this.call(codec, message, options),
+  );
+  /** Looks at how copies stand. */
+  readonly replication = new ReplicationCalls((codec, message, options) =>
     this.call(codec, message, options),
   );
   private readonly endpoints: Endpoints;

@@ -10,4 +10,5 @@ export type {
   PlannedMove,
 } from './cluster-calls.js';
 export { FlotillaClient, type FlotillaClientOptions } from './flotilla-client.js';
+export type { ReplicationState, TableReplication } from './replication-calls.js';
 export * from './types.js';

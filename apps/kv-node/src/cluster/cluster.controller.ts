@@ -9,6 +9,7 @@ import { Catalog } from '../catalog/catalog.service.js';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { TableRegistry } from '../tables/table-registry.js';
 import { VERSION } from '../version.js';
+import { ReplicationStatus, type TableStanding } from './replication-status.js';
 
 @Controller()
 export class ClusterController {
@@ -16,6 +17,7 @@ export class ClusterController {
     @Inject(LOADED_CONFIG) private readonly loaded: LoadedConfig<KvNodeConfig>,
     private readonly tables: TableRegistry,
     private readonly catalog: Catalog,
+    private readonly replication: ReplicationStatus,
   ) {}
 
   @GrpcMethod('Cluster', 'MemberList')
@@ -37,12 +39,24 @@ export class ClusterController {
     return {
       id: String(this.loaded.config.raft.nodeId),
       version: `v${VERSION}`,
-      info: '',
+      info: `role=${this.replication.role} generation=${this.replication.generation}`,
       tables: Object.fromEntries(this.tableStatuses()),
-      config: request.config
-        ? { role: this.loaded.command, ...describeConfig(this.loaded) }
-        : undefined,
+      config: request.config ? this.describe() : undefined,
       errors: [],
+    };
+  }
+
+  /** The settings under their names, and what this cluster is and how its copies stand under ours. */
+  private describe(): Record<string, unknown> {
+    const copies = this.replication.standings().filter(({ info }) => info.source !== undefined);
+    return {
+      role: this.replication.role,
+      ...describeConfig(this.loaded),
+      ...(copies.length > 0 && {
+        'replication.tables': Object.fromEntries(
+          copies.map((each) => [each.info.name, told(each)]),
+        ),
+      }),
     };
   }
 
@@ -61,4 +75,20 @@ export class ClusterController {
       yield [name, fields];
     }
   }
+}
+
+/** What is not known is left out. */
+function told(standing: TableStanding): Record<string, unknown> {
+  const { revision, leaderRevision, lagRevisions, lagMs, gateway, state, lastError } = standing;
+  return {
+    ...(revision !== undefined && { revision }),
+    ...(leaderRevision !== undefined && { leader_revision: leaderRevision }),
+    ...(lagRevisions !== undefined && { lag_revisions: lagRevisions }),
+    ...(lagMs !== undefined && { lag_ms: lagMs }),
+    gateway,
+    state,
+    last_error: lastError,
+    snapshot_bytes: standing.snapshotBytes,
+    received_bytes: standing.receivedBytes,
+  };
 }

@@ -37,6 +37,7 @@ import { ClusterOperator } from './cluster-operator.js';
 import { ClusterView } from './cluster-view.js';
 import { Leadership } from './leadership.js';
 import { otherNodes } from './other-nodes.js';
+import { ReplicationStatus } from './replication-status.js';
 import { register, type Registration } from './self-registration.js';
 import { TableMover } from './table-mover.js';
 
@@ -73,6 +74,7 @@ export class NodeCluster {
   readonly shadowApi: ShadowApi;
   /** Undefined in a leader cluster. */
   readonly follower: FollowerNode | undefined;
+  readonly replication: ReplicationStatus;
   private readonly loop: ClusterLoop;
 
   constructor(private readonly parts: NodeClusterParts) {
@@ -116,6 +118,8 @@ export class NodeCluster {
     this.shadows = this.makeShadows(replicasMax);
     this.shadowApi = new ShadowApi(runtime, this.shadows, this.steps);
     passed.useMore(this.shadowApi);
+    const { follower } = this;
+    this.replication = new ReplicationStatus({ runtime, catalog, tables, follower });
     this.operator = new ClusterOperator(catalog, view, self, replicasMax, logger, runtime.clock);
     this.changes = new ClusterChanges(catalog, tables, runtime.clock);
     this.leadership = new Leadership(
@@ -159,6 +163,7 @@ export class NodeCluster {
   /** Serves clients by the API of this cluster's role. */
   register(server: GrpcServer): void {
     (this.follower ?? this.kv).register(server);
+    this.replication.register(server);
   }
 
   async stop(): Promise<void> {

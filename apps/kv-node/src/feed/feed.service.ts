@@ -34,6 +34,7 @@ import {
   TABLE_CHUNK_BYTES,
   TABLE_WATCHES_MAX,
 } from './feed-limits.js';
+import { FeedTraffic } from './feed-traffic.js';
 import { LogStream } from './log-stream.js';
 import { openTablePages, tableWanted } from './table-pages.js';
 import { streamTable } from './table-stream.js';
@@ -62,6 +63,7 @@ interface Incoming {
 }
 
 export class FeedService {
+  readonly traffic = new FeedTraffic();
   private readonly reads: SlicedReads;
   private readonly watches = new Set<TableWatch>();
   private logStreams = 0;
@@ -79,12 +81,20 @@ export class FeedService {
   }
 
   register(server: GrpcServer): void {
-    server.register(WATCH_TABLES, 'server-stream', (_, call, sink) => this.watchTables(call, sink));
-    for (const method of [READ_LOG, READ_TABLE]) {
-      server.register(method, 'server-stream', (bytes, call, sink) =>
-        this.streamPassedOn(method, bytes, call, sink, 0),
-      );
-    }
+    const { traffic } = this;
+    server.register(WATCH_TABLES, 'server-stream', (_, call, sink) =>
+      traffic.during('tables', sink, (counted) => this.watchTables(call, counted)),
+    );
+    server.register(READ_LOG, 'server-stream', (bytes, call, sink) =>
+      traffic.during('log', sink, (counted) =>
+        withStatus(this.readLog({ method: READ_LOG, bytes, call, sink: counted, hops: 0 })),
+      ),
+    );
+    server.register(READ_TABLE, 'server-stream', (bytes, call, sink) =>
+      traffic.during('table', sink, (counted) =>
+        withStatus(this.readTable({ method: READ_TABLE, bytes, call, sink: counted, hops: 0 })),
+      ),
+    );
   }
 
   /** A call that another node passed on; undefined if it is none of this API. */

@@ -13,6 +13,7 @@ export function exposeFollower(
   tables: TableRegistry,
 ): void {
   exposeCopies(registry, follower, tables);
+  exposePullers(registry, follower, tables);
   new Counter({
     name: 'flotilla_forwarded_writes_total',
     help: 'Writes sent to the leader cluster, by how that ended.',
@@ -33,6 +34,50 @@ export function exposeFollower(
       this.set(follower.copies.waits.waiting);
     },
   });
+}
+
+/** As their gateways tell it; the gateway's own metrics have more. */
+function exposePullers(registry: Registry, follower: FollowerNode, tables: TableRegistry): void {
+  const state = new Gauge({
+    name: 'flotilla_replication_puller_state',
+    help: 'What is done for a table by its gateway: 1 for its state, nothing if none has told.',
+    labelNames: ['table', 'state'] as const,
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { id, name } of tables.all()) {
+        const puller = follower.pullers.of(id);
+        if (puller) this.set({ table: name, state: puller.state }, 1);
+      }
+    },
+  });
+  const revisions = new Gauge({
+    name: 'flotilla_replication_lag_revisions',
+    help: 'How many revisions more the leader cluster has than are here.',
+    labelNames: ['table'] as const,
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { id, name, machine } of tables.all()) {
+        const { lag } = follower.lags.of(id, machine.state.leaderIndex);
+        if (lag) this.set({ table: name }, lag.revisions);
+      }
+    },
+  });
+  const snapshot = new Gauge({
+    name: 'flotilla_replication_snapshot_bytes',
+    help: 'Received of the snapshot that a copy is made anew from.',
+    labelNames: ['table'] as const,
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { id, name } of tables.all()) {
+        const bytes = follower.pullers.of(id)?.snapshotBytes ?? 0;
+        if (bytes > 0) this.set({ table: name }, bytes);
+      }
+    },
+  });
+  for (const gauge of [state, revisions, snapshot]) gauge.reset();
 }
 
 function exposeCopies(registry: Registry, follower: FollowerNode, tables: TableRegistry): void {

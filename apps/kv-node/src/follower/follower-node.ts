@@ -25,6 +25,7 @@ import { FollowerKv } from './follower-kv.js';
 import { LagBoard } from './lag-board.js';
 import { type LeaderCluster, LeaderWrites } from './leader-writes.js';
 import { LocalCopies } from './local-copies.js';
+import { PullerBoard } from './puller-board.js';
 import { APPLY_BATCH, REPORT_POSITIONS, ReplicaApply, type TellNodes } from './replica-apply.js';
 import { registerReplicaApi, REPLICA_APPLY_SERVICE } from './replica-api.js';
 
@@ -48,6 +49,7 @@ const NOTHING: Answer = { answer: Buffer.alloc(0), index: 0 };
 export class FollowerNode implements MorePassedCalls {
   readonly copies: LocalCopies;
   readonly lags: LagBoard;
+  readonly pullers: PullerBoard;
   readonly writes: LeaderWrites;
   readonly kv: FollowerKv;
   readonly apply: ReplicaApply;
@@ -55,12 +57,14 @@ export class FollowerNode implements MorePassedCalls {
   constructor(private readonly parts: FollowerParts) {
     const { runtime, catalog, tables, router, kv, admin, leader } = parts;
     this.copies = new LocalCopies(runtime, catalog, router);
-    this.lags = new LagBoard(runtime.clock, (id) => catalog.state.tablesById.has(id));
+    const isListed = (id: number) => catalog.state.tablesById.has(id);
+    this.lags = new LagBoard(runtime.clock, isListed);
+    this.pullers = new PullerBoard(runtime.clock, isListed);
     this.writes = new LeaderWrites(leader, runtime.clock);
-    const { copies, lags, writes } = this;
+    const { copies, lags, pullers, writes } = this;
     this.kv = new FollowerKv({ runtime, catalog, router, kv, copies, lags, writes });
     const tellNodes = tellNodesBy(parts);
-    this.apply = new ReplicaApply({ runtime, catalog, router, admin, lags, tellNodes });
+    this.apply = new ReplicaApply({ runtime, catalog, router, admin, lags, pullers, tellNodes });
     tables.useListener({
       advanced: (table) => copies.advanced(table),
       gone: (name) => copies.waits.changed(name),
@@ -108,7 +112,10 @@ export class FollowerNode implements MorePassedCalls {
     for (const change of changes) {
       if (change.kind !== 'table') continue;
       const { before, now } = change;
-      if (before && before.id !== now?.id) this.lags.forget(before.id);
+      if (before && before.id !== now?.id) {
+        this.lags.forget(before.id);
+        this.pullers.forget(before.id);
+      }
       for (const name of new Set([before?.name, now?.name])) {
         if (name !== undefined) this.copies.waits.changed(name);
       }

@@ -24,6 +24,7 @@ import { type Answer, type TableRouter } from '../routing/table-router.js';
 import { isSameSource, type TableAdmin } from '../tables/table-admin.js';
 import { whyNameInvalid } from '../tables/table-name.js';
 import { type LagBoard, type LeaderPosition } from './lag-board.js';
+import { type PullerBoard, toPullerReport } from './puller-board.js';
 import { batchCommand } from './replicated-batch.js';
 
 /** Passed on between nodes: a batch to the replica that leads, positions to everybody. */
@@ -47,6 +48,7 @@ export interface ReplicaApplyParts {
   readonly router: TableRouter;
   readonly admin: TableAdmin;
   readonly lags: LagBoard;
+  readonly pullers: PullerBoard;
   readonly tellNodes: TellNodes;
 }
 
@@ -150,7 +152,19 @@ export class ReplicaApply {
   /** What another node was told. */
   reportHere(bytes: Buffer): void {
     const { positions } = applyV1.ReportPositionsRequest.decode(bytes);
-    this.parts.lags.report(positions.map(toPosition));
+    const pullers = positions.flatMap(({ tableId, puller }) =>
+      puller ? [[Number(tableId), toPullerReport(puller)] as const] : [],
+    );
+    this.parts.lags.report(
+      positions.filter(({ leaderClockMs }) => leaderClockMs > 0n).map(toPosition),
+    );
+    for (const [tableId, puller] of pullers) this.parts.pullers.report(tableId, puller);
+  }
+
+  /** Who holds the lease of a table; empty if nobody does. */
+  holderOf(tableId: number): string {
+    const lease = this.leases.get(tableId);
+    return lease && this.leases.remainingMs(lease) > 0 ? lease.holder : '';
   }
 
   private wishOf({

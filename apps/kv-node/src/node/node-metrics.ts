@@ -6,6 +6,7 @@
  */
 import { type RangeCacheStats, type VersionCacheStats } from '@flotilla/mvcc';
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { FEED_KINDS } from '../feed/feed-traffic.js';
 import { exposeFollower } from '../follower/follower-metrics.js';
 import { type NodeCluster } from '../cluster/node-cluster.js';
 import { type PeerSide } from '../peers/peer-side.js';
@@ -30,6 +31,7 @@ export function exposeNodeMetrics(registry: Registry, sources: MetricSources): v
   exposeCaches(registry, sources);
   exposeCluster(registry, sources);
   exposeRole(registry, sources);
+  exposeFeed(registry, sources);
 }
 
 function exposeRole(registry: Registry, { cluster }: MetricSources): void {
@@ -41,6 +43,32 @@ function exposeRole(registry: Registry, { cluster }: MetricSources): void {
     registers: [registry],
   }).set({ role: follower ? 'follower' : 'leader' }, 1);
   if (follower) exposeFollower(registry, follower, tables);
+}
+
+/** What gateways are told. Absent where nothing is offered to them. */
+function exposeFeed(registry: Registry, { cluster: { feed } }: MetricSources): void {
+  new Gauge({
+    name: 'flotilla_feed_streams',
+    help: 'Streams that gateways have open: the list of tables, logs, whole tables.',
+    labelNames: ['kind'] as const,
+    registers: [registry],
+    collect() {
+      for (const kind of FEED_KINDS) this.set({ kind }, feed.traffic.of(kind).streams);
+    },
+  });
+  const total = (name: string, help: string, figure: 'messages' | 'bytes') =>
+    new Counter({
+      name,
+      help,
+      labelNames: ['kind'] as const,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const kind of FEED_KINDS) this.inc({ kind }, feed.traffic.of(kind)[figure]);
+      },
+    });
+  total('flotilla_feed_messages_total', 'Messages sent to gateways.', 'messages');
+  total('flotilla_feed_bytes_total', 'Bytes of those messages.', 'bytes');
 }
 
 function exposeTables(registry: Registry, { cluster }: MetricSources): void {

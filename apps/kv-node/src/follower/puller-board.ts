@@ -1,0 +1,76 @@
+/**
+ * How the tables that are copies are pulled, as their gateways tell it.
+ *
+ * In: reports, by the id of the table here. Out: the last one of each table, until it is too old. One
+ * report a table is kept, and none of a table that the catalog does not list.
+ */
+import { type applyV1 } from '@flotilla/proto';
+import { invalid } from '../kv/errors.js';
+import { type NodeClock } from '../node/node-clock.js';
+
+/** A gateway tells how a table is pulled again within a part of this time, if it still pulls it. */
+export const PULLER_REPORT_MS = 20_000;
+export const GATEWAY_BYTES_MAX = 255;
+/** Of a state or a kind of errors: they are labels of metrics. */
+const NAME = /^[a-z][a-z-]{0,39}$/;
+
+export interface PullerReport {
+  readonly gateway: string;
+  readonly state: string;
+  /** Kind of what went wrong last; empty if nothing is wrong. */
+  readonly lastError: string;
+  /** Last index of the leader cluster's log that the copy is known to hold. */
+  readonly copyIndex: number;
+  /** Of the snapshot that is being taken; the total is 0 if nobody knows it. */
+  readonly snapshotBytes: number;
+  readonly snapshotBytesTotal: number;
+  readonly receivedBytes: number;
+}
+
+export class PullerBoard {
+  private readonly reports = new Map<number, { readonly report: PullerReport; atMs: number }>();
+
+  constructor(
+    private readonly clock: Pick<NodeClock, 'nowMs'>,
+    private readonly isListed: (tableId: number) => boolean,
+  ) {}
+
+  report(tableId: number, report: PullerReport): void {
+    if (this.isListed(tableId)) this.reports.set(tableId, { report, atMs: this.clock.nowMs() });
+  }
+
+  forget(tableId: number): void {
+    this.reports.delete(tableId);
+  }
+
+  /** Undefined if no gateway has told it lately. */
+  of(tableId: number): PullerReport | undefined {
+    const kept = this.reports.get(tableId);
+    if (!kept) return undefined;
+    if (this.clock.nowMs() - kept.atMs <= PULLER_REPORT_MS) return kept.report;
+    this.reports.delete(tableId);
+    return undefined;
+  }
+}
+
+/** What a gateway sent, checked; the error names the field. */
+export function toPullerReport(puller: applyV1.PullerReport): PullerReport {
+  const { gateway, state, lastError } = puller;
+  if (gateway === '') throw invalid('puller.gateway must be set');
+  if (Buffer.byteLength(gateway) > GATEWAY_BYTES_MAX) {
+    throw invalid(`puller.gateway must be at most ${GATEWAY_BYTES_MAX} bytes long`);
+  }
+  if (!NAME.test(state)) throw invalid('puller.state must be a word of small letters and hyphens');
+  if (lastError !== '' && !NAME.test(lastError)) {
+    throw invalid('puller.last_error must be a word of small letters and hyphens');
+  }
+  return {
+    gateway,
+    state,
+    lastError,
+    copyIndex: Number(puller.copyIndex),
+    snapshotBytes: Number(puller.snapshotBytes),
+    snapshotBytesTotal: Number(puller.snapshotBytesTotal),
+    receivedBytes: Number(puller.receivedBytes),
+  };
+}
