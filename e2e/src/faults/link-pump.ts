@@ -11,6 +11,8 @@ import { type Socket } from 'node:net';
 export interface LinkState {
   isHeld: boolean;
   delayMs: number;
+  /** Bytes held back in each direction of a connection, if another number than usual. */
+  readonly heldBytesMax?: number;
 }
 
 const HELD_BYTES_MAX = 256 * 1024;
@@ -54,12 +56,16 @@ export class LinkPump {
       this.items.shift();
       this.pass(item);
     }
-    if (this.heldBytes < HELD_BYTES_MAX) this.source.resume();
+    if (this.heldBytes < this.heldBytesMax) this.source.resume();
   }
 
   stop(): void {
     clearTimeout(this.timer);
     this.items.length = 0;
+  }
+
+  private get heldBytesMax(): number {
+    return this.state.heldBytesMax ?? HELD_BYTES_MAX;
   }
 
   private dueMs(): number {
@@ -70,7 +76,7 @@ export class LinkPump {
     this.items.push(item);
     if ('chunk' in item) {
       this.heldBytes += item.chunk.length;
-      if (this.heldBytes >= HELD_BYTES_MAX) this.source.pause();
+      if (this.heldBytes >= this.heldBytesMax) this.source.pause();
     }
     if (this.items.length === 1) this.move();
   }
