@@ -10,6 +10,7 @@ import { resolve } from 'node:path';
 import { runH2load } from './load/h2load.js';
 import { runLoad } from './load/load-client.js';
 import { type Options, parseOptions } from './options.js';
+import { isReplicationBench, runReplicationBench } from './replication/run-replication.js';
 import { jsonLines, table } from './report.js';
 import { type Contender, runScenario } from './scenarios/run-scenario.js';
 import { startEtcd } from './servers/etcd-server.js';
@@ -62,7 +63,8 @@ function useDataDir(dataDir: string | undefined): void {
 }
 
 try {
-  await main(parseOptions(process.argv));
+  if (isReplicationBench(process.argv)) await runReplicationBench(process.argv, useDataDir);
+  else await main(parseOptions(process.argv));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;

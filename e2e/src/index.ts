@@ -5,3 +5,4 @@ export * from './harness/delay-proxy.js';
 export * from './harness/gateway-process.js';
 export * from './harness/node-process.js';
 export * from './harness/plain-client.js';
+export * from './harness/polling-follower.js';

@@ -11,6 +11,8 @@ import { LinkPump } from '../faults/link-pump.js';
 const HELD_BYTES_MAX = 64 * 1024 * 1024;
 
 export class DelayProxy {
+  /** Bytes in both directions, and in how many pieces they came. */
+  readonly traffic = { chunks: 0, bytes: 0 };
   private readonly sockets = new Set<Socket>();
 
   private constructor(
@@ -48,6 +50,10 @@ export class DelayProxy {
     ];
     for (const socket of [near, far]) {
       this.sockets.add(socket);
+      socket.on('data', (chunk: Buffer) => {
+        this.traffic.chunks++;
+        this.traffic.bytes += chunk.length;
+      });
       socket.on('close', () => {
         this.sockets.delete(socket);
         if (!this.sockets.has(near) && !this.sockets.has(far))

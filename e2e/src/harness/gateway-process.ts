@@ -63,6 +63,12 @@ export class GatewayProcess {
     return this.child !== undefined && this.child.exitCode === null;
   }
 
+  get pid(): number {
+    const pid = this.child?.pid;
+    if (pid === undefined) throw new Error('the gateway does not run');
+    return pid;
+  }
+
   get output(): string {
     return this.printed;
   }
