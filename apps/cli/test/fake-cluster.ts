@@ -16,6 +16,7 @@ export class FakeCluster {
   nodes: Partial<v1.Node>[] = [];
   placements: Partial<v1.Placement>[] = [];
   moves: Partial<v1.Move>[] = [];
+  promotion: Partial<v1.PromoteResponse> = {};
   replication: Partial<statusV1.GetStatusResponse> = {};
   /** Told before each look at the cluster, with how many there were. */
   onLook: (looks: number) => void = () => undefined;
@@ -81,6 +82,11 @@ export class FakeCluster {
       else this.changes.push(['Rebalance', request]);
       const answer = v1.RebalanceResponse.fromPartial({ moves: this.moves });
       return v1.RebalanceResponse.encode(answer).finish();
+    });
+    this.serve('Promote', v1.PromoteRequest, (request) => {
+      if (!request.dryRun) this.changes.push(['Promote', request]);
+      const answer = v1.PromoteResponse.fromPartial(this.promotion);
+      return v1.PromoteResponse.encode(answer).finish();
     });
     this.serve('TransferLeader', v1.TransferLeaderRequest, (request) => {
       this.changes.push(['TransferLeader', request]);

@@ -20,6 +20,7 @@ import { ClusterView } from './cluster/cluster-view.js';
 import { type NodeCluster } from './cluster/node-cluster.js';
 import { ReplicationStatus } from './cluster/replication-status.js';
 import { type KvNodeConfig } from './config/kv-node-config.js';
+import { Promotion } from './promotion/promotion.js';
 import { TableAdmin } from './tables/table-admin.js';
 import { TableRegistry } from './tables/table-registry.js';
 import { TablesController } from './tables/tables.controller.js';
@@ -35,7 +36,7 @@ export interface AppParts {
 export class AppModule {
   static forRoot(parts: AppParts): DynamicModule {
     const { loaded, health, cluster } = parts;
-    const { catalog, tables, admin, view, operator, changes, replication } = cluster;
+    const { catalog, tables, admin, view, operator, changes, replication, promotion } = cluster;
     const { enabled } = loaded.config.tables;
     return {
       module: AppModule,
@@ -57,6 +58,7 @@ export class AppModule {
         { provide: ClusterOperator, useValue: operator },
         { provide: ClusterChanges, useValue: changes },
         { provide: ReplicationStatus, useValue: replication },
+        { provide: Promotion, useValue: promotion },
       ],
     };
   }

@@ -85,5 +85,11 @@ export const CONTROLLER_METHODS: GrpcControllerMethods = {
       clusterV1.TransferLeaderRequest,
       clusterV1.TransferLeaderResponse,
     ),
+    Promote: grpcControllerMethod(
+      `/${CLUSTER_CHANGES_SERVICE}/Promote`,
+      unary,
+      clusterV1.PromoteRequest,
+      clusterV1.PromoteResponse,
+    ),
   },
 };

@@ -65,6 +65,28 @@ export interface PlannedMove {
   readonly preferredLeader: number;
 }
 
+/** A copy as a promotion finds it. */
+export interface PromotedTable {
+  readonly table: string;
+  readonly revision: number;
+  /** As last heard; undefined if never. */
+  readonly leaderRevision: number | undefined;
+  /** Revisions that the leader cluster had and this cluster has not, as far as it is known. */
+  readonly missing: number | undefined;
+  readonly lagMs: number | undefined;
+  /** Empty if all is well. */
+  readonly problem: string;
+}
+
+export interface Promotion {
+  /** The cluster's from then on. */
+  readonly generation: number;
+  /** Id of the leader cluster; empty if it never heard one. */
+  readonly followed: string;
+  readonly promoted: boolean;
+  readonly tables: readonly PromotedTable[];
+}
+
 const path = (method: string) => `/flotilla.cluster.v1.Cluster/${method}`;
 const LIST_NODES = {
   path: path('ListNodes'),
@@ -106,6 +128,13 @@ const TRANSFER_LEADER = {
   path: path('TransferLeader'),
   request: v1.TransferLeaderRequest,
   answer: v1.TransferLeaderResponse,
+  isRead: false,
+};
+
+const PROMOTE = {
+  path: path('Promote'),
+  request: v1.PromoteRequest,
+  answer: v1.PromoteResponse,
   isRead: false,
 };
 
@@ -165,8 +194,38 @@ export class ClusterCalls {
     }));
   }
 
+  /** What a promotion would find; changes nothing. */
+  async promotionReport(options?: CallOptions): Promise<Promotion> {
+    const request = { dryRun: true, acceptIncomplete: false };
+    return toPromotion(await this.call({ ...PROMOTE, isRead: true }, request, options));
+  }
+
+  /** Makes a follower cluster a leader cluster, for good. Copies are taken over soon after. */
+  async promote(acceptIncomplete = false, options?: CallOptions): Promise<Promotion> {
+    const request = { dryRun: false, acceptIncomplete };
+    return toPromotion(await this.call(PROMOTE, request, options));
+  }
+
   /** Returns the node that leads the table then. */
   async transferLeader(table: string, to = 0, options?: CallOptions): Promise<number> {
     return Number((await this.call(TRANSFER_LEADER, { table, to: BigInt(to) }, options)).leader);
   }
+}
+
+function toPromotion(answer: v1.PromoteResponse): Promotion {
+  const { generation, followedClusterId, promoted, tables } = answer;
+  return {
+    generation: Number(generation),
+    followed: followedClusterId,
+    promoted,
+    tables: tables.map(({ table, revision, leaderRevision, lagMs, problem }) => ({
+      table,
+      revision: Number(revision),
+      leaderRevision: leaderRevision === undefined ? undefined : Number(leaderRevision),
+      missing:
+        leaderRevision === undefined ? undefined : Math.max(0, Number(leaderRevision - revision)),
+      lagMs: lagMs === undefined ? undefined : Number(lagMs),
+      problem,
+    })),
+  };
 }

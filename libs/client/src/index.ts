@@ -8,6 +8,8 @@ export type {
   NodeList,
   PlacementDescription,
   PlannedMove,
+  PromotedTable,
+  Promotion,
 } from './cluster-calls.js';
 export { FlotillaClient, type FlotillaClientOptions } from './flotilla-client.js';
 export type { ReplicationState, TableReplication } from './replication-calls.js';

@@ -1,6 +1,7 @@
 /** `flotilla cluster`: who the members are, how the one that answers stands, and changes of both. */
 import type { Command } from 'commander';
 import { addClusterChanges } from './cluster-changes.js';
+import { addPromote } from './cluster-promote.js';
 import { addClusterViews } from './cluster-views.js';
 import { withContext } from './command-context.js';
 
@@ -8,6 +9,7 @@ export function addCluster(program: Command): void {
   const cluster = program.command('cluster').description('look at the cluster and change it');
   addClusterViews(cluster);
   addClusterChanges(cluster);
+  addPromote(cluster);
   cluster
     .command('members')
     .description('list the members')

@@ -3,6 +3,7 @@
  *
  *   sys/table-seq      last used table id, decimal
  *   sys/cluster-id     made up once, when the cluster was founded
+ *   sys/cluster        ClusterRow: generation, and whether a follower cluster was promoted
  *   table/<name>       TableRow of a table that is served
  *   shadow/<name>      TableRow of a table that is filled to take the name over
  *   deleting/<id>      TableRow of a deleted table whose data may still be on disk
@@ -17,6 +18,7 @@ import { flotillaV1, mvccV1 } from '@flotilla/proto';
 export type TableRow = flotillaV1.TableRow;
 export type NodeRow = flotillaV1.NodeRow;
 export type LeaseRow = flotillaV1.LeaseRow;
+export type ClusterRow = flotillaV1.ClusterRow;
 
 /** What a table of a follower cluster is a copy of. */
 export interface TableSource {
@@ -31,6 +33,7 @@ export const FIRST_TABLE_ID = 10_001;
 
 export const SEQUENCE_KEY = Buffer.from('sys/table-seq');
 export const CLUSTER_ID_KEY = Buffer.from('sys/cluster-id');
+export const CLUSTER_KEY = Buffer.from('sys/cluster');
 export const NODE_PREFIX = Buffer.from('node/');
 export const TABLE_PREFIX = Buffer.from('table/');
 export const SHADOW_PREFIX = Buffer.from('shadow/');
@@ -78,6 +81,10 @@ export function leaseKey(tableId: number): Buffer {
 
 export function encodeLease(row: LeaseRow): Buffer {
   return Buffer.from(flotillaV1.LeaseRow.encode(row).finish());
+}
+
+export function encodeCluster(row: ClusterRow): Buffer {
+  return Buffer.from(flotillaV1.ClusterRow.encode(row).finish());
 }
 
 export function encodeNode(row: NodeRow): Buffer {
@@ -197,6 +204,16 @@ export function completeCommand({ shadow, replaced, sequence, completeAt }: Comp
     changes.push(...deletionOf({ ...before, state: flotillaV1.TableRow_State.DELETING }));
   }
   return { command: txn(conditions, changes, []), row };
+}
+
+/** A copy is a table of this cluster's own from here on, if its row still is `stored`. */
+export function ownCommand(stored: Buffer): Buffer {
+  const row = { ...decodeRow(stored), source: undefined };
+  return txn(
+    compare(tableKey(row.name), stored),
+    [put(tableKey(row.name), encodeRow(row)), remove(leaseKey(Number(row.id)))],
+    [],
+  );
 }
 
 /** Removes the note of a deleted table. */

@@ -7,6 +7,7 @@
 import { flotillaV1 } from '@flotilla/proto';
 import {
   CLUSTER_ID_KEY,
+  CLUSTER_KEY,
   DELETING_PREFIX,
   LEASE_PREFIX,
   NODE_PREFIX,
@@ -86,6 +87,26 @@ export interface TableChange {
   readonly goesOn?: true;
 }
 
+/** What the cluster is in replication. */
+export interface ClusterInfo {
+  /** Its own if it was promoted; else the highest that it has followed, 0 if it never heard of one. */
+  readonly generation: number;
+  /** Id of the leader cluster that has, or had, the generation it followed; empty if it never did. */
+  readonly leaderClusterId: string;
+  readonly promoted: boolean;
+  readonly stored: Buffer | undefined;
+}
+
+/** Where no row says otherwise. */
+const NOT_TOLD: ClusterInfo = {
+  generation: 0,
+  leaderClusterId: '',
+  promoted: false,
+  stored: undefined,
+};
+/** Of a leader cluster that was never anything else. */
+const FIRST_GENERATION = 1;
+
 /** What became of one key. */
 export type CatalogChange =
   | TableChange
@@ -107,8 +128,17 @@ export class CatalogState {
   /** Tables whose replica set is being changed. */
   readonly moving = new Set<number>();
   clusterId = '';
+  cluster = NOT_TOLD;
   /** Value of the last used table id as stored; undefined before the first table. */
   sequence: Buffer | undefined;
+
+  /** Ids of tables that are copies. */
+  readonly copies = new Set<number>();
+
+  /** Of this cluster as a leader cluster. */
+  get generation(): number {
+    return Math.max(FIRST_GENERATION, this.cluster.promoted ? this.cluster.generation : 0);
+  }
 
   /** Keys of all rows that are held here. */
   keys(): string[] {
@@ -135,6 +165,7 @@ export class CatalogState {
     if (startsWith(key, NODE_PREFIX)) return this.setNode(Number(suffix(key, NODE_PREFIX)), value);
     if (startsWith(key, LEASE_PREFIX)) this.setLease(Number(suffix(key, LEASE_PREFIX)), value);
     else if (key.equals(SEQUENCE_KEY)) this.sequence = value;
+    else if (key.equals(CLUSTER_KEY)) this.cluster = value ? toClusterInfo(value) : NOT_TOLD;
     else if (key.equals(CLUSTER_ID_KEY)) this.clusterId = value?.toString() ?? '';
     else return undefined;
     return { kind: 'system' };
@@ -151,11 +182,13 @@ export class CatalogState {
     if (before && this.tablesById.get(before.id) === before) {
       this.tablesById.delete(before.id);
       this.moving.delete(before.id);
+      this.copies.delete(before.id);
     }
     if (now) {
       tables.set(name, now);
       this.tablesById.set(now.id, now);
       if (now.movingFrom.length > 0) this.moving.add(now.id);
+      if (now.source && tables === this.tables) this.copies.add(now.id);
     } else tables.delete(name);
     return { kind: 'table', before, now };
   }
@@ -202,6 +235,11 @@ function toTableInfo(stored: Buffer): TableInfo {
     }),
     stored,
   };
+}
+
+function toClusterInfo(stored: Buffer): ClusterInfo {
+  const { generation, leaderClusterId, promoted } = flotillaV1.ClusterRow.decode(stored);
+  return { generation: Number(generation), leaderClusterId, promoted, stored };
 }
 
 function toLeaseInfo(stored: Buffer): LeaseInfo {

@@ -9,6 +9,7 @@ import { Catalog } from '../catalog/catalog.service.js';
 import { type NodeInfo, type TableInfo } from '../catalog/catalog-state.js';
 import { type KvNodeConfig } from '../config/kv-node-config.js';
 import { invalid, withStatus } from '../kv/errors.js';
+import { type PromotedCopy, Promotion } from '../promotion/promotion.js';
 import { TableRegistry } from '../tables/table-registry.js';
 import { ClusterChanges } from './cluster-changes.js';
 import { ClusterOperator } from './cluster-operator.js';
@@ -27,6 +28,7 @@ export class ClusterChangesController {
     private readonly tables: TableRegistry,
     private readonly operator: ClusterOperator,
     private readonly changes: ClusterChanges,
+    private readonly promotion: Promotion,
   ) {}
 
   @GrpcMethod(CLUSTER_CHANGES, 'ListNodes')
@@ -105,6 +107,21 @@ export class ClusterChangesController {
     return { leader: BigInt(leader) };
   }
 
+  @GrpcMethod(CLUSTER_CHANGES, 'Promote')
+  async promote(
+    @Payload() { dryRun, acceptIncomplete }: clusterV1.PromoteRequest,
+  ): Promise<clusterV1.PromoteResponse> {
+    const { promotion } = this;
+    const report = dryRun ? await promotion.report() : await promotion.promote(acceptIncomplete);
+    return {
+      generation: BigInt(report.generation),
+      followedClusterId: report.followedClusterId,
+      tables: report.tables.map(promotedOnWire),
+      promoted: promotion.isPromoted,
+      left: BigInt(promotion.left),
+    };
+  }
+
   private describe(node: NodeInfo): clusterV1.Node {
     const { id, name, raftAddress, clientUrl, state } = node;
     const { voters, learners } = this.catalog.group.confState();
@@ -134,4 +151,16 @@ export class ClusterChangesController {
       leader: BigInt(leader),
     };
   }
+}
+
+function promotedOnWire(copy: PromotedCopy): clusterV1.PromotedTable {
+  const { table, revision, leaderRevision, lagMs, problem, isIncomplete } = copy;
+  return {
+    table,
+    revision: BigInt(revision),
+    ...(leaderRevision !== undefined && { leaderRevision: BigInt(leaderRevision) }),
+    ...(lagMs !== undefined && { lagMs: BigInt(lagMs) }),
+    problem,
+    incomplete: isIncomplete,
+  };
 }

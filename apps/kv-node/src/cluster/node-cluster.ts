@@ -29,6 +29,8 @@ import { ShadowApi } from '../shadow/shadow-api.js';
 import { ShadowRows } from '../shadow/shadow-rows.js';
 import { ShadowTables } from '../shadow/shadow-tables.js';
 import { TableSteps } from '../shadow/table-steps.js';
+import { CopyLook } from '../promotion/copy-look.js';
+import { Promotion } from '../promotion/promotion.js';
 import { TableAdmin } from '../tables/table-admin.js';
 import { TableRegistry } from '../tables/table-registry.js';
 import { ClusterChanges } from './cluster-changes.js';
@@ -75,7 +77,9 @@ export class NodeCluster {
   /** Undefined in a leader cluster. */
   readonly follower: FollowerNode | undefined;
   readonly replication: ReplicationStatus;
+  readonly promotion: Promotion;
   private readonly loop: ClusterLoop;
+  private hasJoined = false;
 
   constructor(private readonly parts: NodeClusterParts) {
     const { config, storage, runtime, peers, directory, logger } = parts;
@@ -120,6 +124,10 @@ export class NodeCluster {
     passed.useMore(this.shadowApi);
     const { follower } = this;
     this.replication = new ReplicationStatus({ runtime, catalog, tables, follower });
+    const look = new CopyLook(runtime, router);
+    passed.useMore(look);
+    const { steps } = this;
+    this.promotion = new Promotion({ runtime, catalog, look, steps, follower, others, logger });
     this.operator = new ClusterOperator(catalog, view, self, replicasMax, logger, runtime.clock);
     this.changes = new ClusterChanges(catalog, tables, runtime.clock);
     this.leadership = new Leadership(
@@ -148,6 +156,7 @@ export class NodeCluster {
     this.loop.start();
     const deadlineMs = this.parts.runtime.deadline(timeoutMs);
     await this.catalog.barrier(deadlineMs);
+    this.hasJoined = true;
     this.checkRole();
     await this.loop.whenRegistered();
     this.sweep();
@@ -183,7 +192,8 @@ export class NodeCluster {
   }
 
   private tableChanged({ before, now, goesOn }: TableChange): void {
-    const reason = now && this.whyNotLeader(now);
+    // Until it has joined it may hear of what was so before a promotion; then all of it is looked at.
+    const reason = now && this.hasJoined ? this.whyNotLeader(now) : undefined;
     if (reason === undefined) this.tables.follow(goesOn ? undefined : before, now);
     else this.parts.onStranger(reason);
   }
@@ -237,7 +247,7 @@ export class NodeCluster {
   }
 
   private whyNotLeader({ name, source }: TableInfo): string | undefined {
-    if (this.follower || !source) return undefined;
+    if (this.follower || !source || this.catalog.state.cluster.promoted) return undefined;
     const text = `table ${name} is a copy of a leader cluster's: this is a follower cluster`;
     return `${text}, start its nodes with the command follower`;
   }
@@ -264,6 +274,7 @@ export class NodeCluster {
         },
         operate: async () => {
           await this.operator.step();
+          if (this.catalog.group.isLeader) await this.promotion.step();
           await this.finishDeletions();
           if (this.catalog.group.isLeader) await this.shadows.dropLeftovers();
         },

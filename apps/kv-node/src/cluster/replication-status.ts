@@ -23,7 +23,7 @@ export interface ReplicationStatusParts {
   readonly runtime: NodeRuntime;
   readonly catalog: Catalog;
   readonly tables: TableRegistry;
-  /** Undefined in a cluster that was started as a leader cluster. */
+  /** Undefined where the node was started as one of a leader cluster. */
   readonly follower: FollowerNode | undefined;
 }
 
@@ -62,7 +62,8 @@ export class ReplicationStatus {
   constructor(private readonly parts: ReplicationStatusParts) {}
 
   get role(): Role {
-    return this.parts.follower ? 'follower' : 'leader';
+    const { follower, catalog } = this.parts;
+    return follower && !catalog.state.cluster.promoted ? 'follower' : 'leader';
   }
 
   register(server: GrpcServer): void {
@@ -91,8 +92,10 @@ export class ReplicationStatus {
     };
   }
 
+  /** Of a follower cluster the highest that it has followed. */
   get generation(): number {
-    return this.role === 'leader' ? 1 : 0;
+    const { state } = this.parts.catalog;
+    return this.role === 'leader' ? state.generation : state.cluster.generation;
   }
 
   /** In the order of names. */
@@ -105,7 +108,8 @@ export class ReplicationStatus {
   standing(info: TableInfo): TableStanding {
     const { follower, tables } = this.parts;
     const here = tables.get(info.id)?.machine.state;
-    if (!info.source || !follower) return { ...NOT_PULLED, info, revision: here?.revision };
+    if (!info.source || !follower || this.role === 'leader')
+      return { ...NOT_PULLED, info, revision: here?.revision };
     const puller = follower.pullers.of(info.id);
     const known = [here?.leaderIndex, puller?.copyIndex].filter((index) => index !== undefined);
     const revision = known.length === 0 ? undefined : Math.max(...known);

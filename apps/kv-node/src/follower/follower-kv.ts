@@ -18,7 +18,7 @@ import {
 } from '@flotilla/grpc';
 import { hot } from '@flotilla/proto';
 import { type Catalog } from '../catalog/catalog.service.js';
-import { busy, notReady } from '../kv/errors.js';
+import { busy, notReady, withStatus } from '../kv/errors.js';
 import {
   DELETE_RANGE,
   ITERATE_RANGE,
@@ -30,7 +30,7 @@ import {
   TXNS,
   type WriteKind,
 } from '../kv/kv-methods.js';
-import { decode, isReadOnly, type KvService } from '../kv/kv.service.js';
+import { bytesOf, decode, isReadOnly, type KvService } from '../kv/kv.service.js';
 import {
   checkDeleteRange,
   checkIterateRange,
@@ -56,6 +56,8 @@ import { decodeRead, encodeLag, encodeRead, splitAnswer, type PassedRead } from 
 
 /** How long a call without a deadline of its own may take. */
 export const CALL_TIMEOUT_MS = 10_000;
+/** How long it may take to hear of what the catalog says now. */
+const CATALOG_TIMEOUT_MS = 2_000;
 /** Longest deadline of a caller that is waited for. */
 export const CALL_TIMEOUT_MAX_MS = 10 * 60_000;
 /**
@@ -82,21 +84,30 @@ export class FollowerKv implements MorePassedCalls {
   constructor(private readonly parts: FollowerKvParts) {}
 
   register(server: GrpcServer): void {
-    server.register(RANGE, 'unary', (bytes, call) => this.range(bytes, call));
+    const { kv } = this.parts;
+    server.register(RANGE, 'unary', (bytes, call) =>
+      this.isPromoted ? kv.range(bytes, call, 0) : this.range(bytes, call),
+    );
     server.register(ITERATE_RANGE, 'server-stream', (bytes, call, sink) =>
-      this.iterateRange(bytes, call, sink),
+      this.isPromoted
+        ? kv.iterateRange(bytes, call, sink, 0)
+        : this.iterateRange(bytes, call, sink),
     );
     server.register(PUT, 'unary', (bytes, call) => {
+      if (this.isPromoted) return kv.put(bytes, call, 0, bytesOf);
       const request = decode(hot.decodePutRequest, bytes);
       checkPut(request);
       return this.write(PUTS, request, bytes, call);
     });
     server.register(DELETE_RANGE, 'unary', (bytes, call) => {
+      if (this.isPromoted) return kv.deleteRange(bytes, call, 0, bytesOf);
       const request = decode(hot.decodeDeleteRangeRequest, bytes);
       checkDeleteRange(request);
       return this.write(RANGE_DELETES, request, bytes, call);
     });
-    server.register(TXN, 'unary', (bytes, call) => this.txn(bytes, call));
+    server.register(TXN, 'unary', (bytes, call) =>
+      this.isPromoted ? kv.txn(bytes, call, 0, bytesOf) : this.txn(bytes, call),
+    );
   }
 
   /** Calls of other nodes: reads that wait for a revision; writes are none of theirs. */
@@ -109,9 +120,24 @@ export class FollowerKv implements MorePassedCalls {
     if (method === READ_AT) {
       return this.readAt(decodeRead(bytes), call, hops).then((answer) => ({ answer, index: 0 }));
     }
+    if (this.isPromoted) return undefined;
     const isWrite =
       WRITES.has(method) || (method === TXN && !isReadOnly(decode(hot.decodeTxnRequest, bytes)));
-    return isWrite ? Promise.reject(writesGoElsewhere()) : undefined;
+    return isWrite ? this.writePassedOn(method, bytes, call, hops) : undefined;
+  }
+
+  /** Another node may have heard of a promotion before this one has. */
+  private async writePassedOn(
+    method: string,
+    bytes: Buffer,
+    call: CallContext,
+    hops: number,
+  ): Promise<Answer> {
+    const { catalog, kv } = this.parts;
+    await withStatus(catalog.barrier(catalog.deadline(CATALOG_TIMEOUT_MS)));
+    const passed = this.isPromoted && kv.passedOn(method, bytes, call, hops);
+    if (!passed) throw writesGoElsewhere();
+    return passed;
   }
 
   streamPassedOn(
@@ -122,6 +148,11 @@ export class FollowerKv implements MorePassedCalls {
     hops: number,
   ): Promise<void> | undefined {
     return method === READ_AT ? this.streamAt(decodeRead(bytes), call, sink, hops) : undefined;
+  }
+
+  /** Then it answers as a leader cluster does, and no write goes anywhere else. */
+  private get isPromoted(): boolean {
+    return this.parts.catalog.state.cluster.promoted;
   }
 
   private range(bytes: Buffer, call: CallContext): Uint8Array | Promise<Uint8Array> {

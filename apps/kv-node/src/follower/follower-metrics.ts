@@ -88,6 +88,7 @@ function exposeCopies(registry: Registry, follower: FollowerNode, tables: TableR
     registers: [registry],
     collect() {
       this.reset();
+      if (follower.isPromoted) return;
       for (const { id, name, machine } of tables.named()) {
         this.set({ role: 'follower', table: name }, machine.state.leaderIndex);
         const heard = follower.lags.leaderRevision(id);

@@ -72,6 +72,11 @@ export class FollowerNode implements MorePassedCalls {
     catalog.onChange((changes) => this.follow(changes));
   }
 
+  /** It is a leader cluster by now. */
+  get isPromoted(): boolean {
+    return this.parts.catalog.state.cluster.promoted;
+  }
+
   register(server: GrpcServer): void {
     this.kv.register(server);
     server.authorize(REPLICA_APPLY_SERVICE, bearerAuth(this.parts.token));

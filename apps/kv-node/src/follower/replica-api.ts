@@ -44,6 +44,9 @@ export function registerReplicaApi(server: GrpcServer, apply: ReplicaApply): voi
   typed('ReleaseLease', [v1.ReleaseLeaseRequest, v1.ReleaseLeaseResponse], (request) =>
     apply.release(request),
   );
+  typed('RaiseGeneration', [v1.RaiseGenerationRequest, v1.RaiseGenerationResponse], (request) =>
+    apply.raise(request),
+  );
   unary('Apply', async (bytes, call) => {
     decoded(v1.ApplyReplicatedRequest, bytes);
     try {

@@ -14,12 +14,13 @@ import { GrpcStatusError, status, type CallContext } from '@flotilla/grpc';
 import { type FenceRefusal, type FenceState } from '@flotilla/mvcc';
 import { applyV1 } from '@flotilla/proto';
 import { type Catalog } from '../catalog/catalog.service.js';
-import { type TableSource } from '../catalog/catalog-rows.js';
-import { type TableInfo } from '../catalog/catalog-state.js';
+import { CLUSTER_KEY, encodeCluster, type TableSource } from '../catalog/catalog-rows.js';
+import { type ClusterInfo, type TableInfo } from '../catalog/catalog-state.js';
 import { Leases, type LeaseWish } from '../catalog/leases.js';
 import { invalid, tableNotFound, withStatus } from '../kv/errors.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
+import { promoted } from '../promotion/promoted.js';
 import { type Answer, type TableRouter } from '../routing/table-router.js';
 import { isSameSource, type TableAdmin } from '../tables/table-admin.js';
 import { whyNameInvalid } from '../tables/table-name.js';
@@ -34,6 +35,9 @@ export const REPORT_POSITIONS = 'ReportPositions';
 export const LEASE_TTL_MIN_MS = 100;
 export const LEASE_TTL_MAX_MS = 5 * 60_000;
 export const HOLDER_BYTES_MAX = 255;
+
+export const CLUSTER_ID_BYTES_MAX = 255;
+const RAISE_ATTEMPTS_MAX = 8;
 
 const CREATED = applyV1.CreateReplicaResponse_Outcome;
 const DELETED = applyV1.DeleteReplicaResponse_Outcome;
@@ -68,10 +72,13 @@ export class ReplicaApply {
         : [],
     );
     const localTables = tables.flatMap(({ name, source }) => (source ? [] : [name]));
-    return { replicas, localTables };
+    const { generation, leaderClusterId, promoted } = this.parts.catalog.state.cluster;
+    const followed = generation > 0 && { generation: BigInt(generation), leaderClusterId };
+    return { replicas, localTables, ...followed, ...(promoted && { promoted }) };
   }
 
   async create(request: applyV1.CreateReplicaRequest): Promise<applyV1.CreateReplicaResponse> {
+    this.refusePromoted();
     const reason = whyNameInvalid(request.table);
     if (reason) throw invalid(reason.replace(/^name/, 'table'));
     const wanted = sourceOf(request.source);
@@ -91,6 +98,7 @@ export class ReplicaApply {
   }
 
   async delete(request: applyV1.DeleteReplicaRequest): Promise<applyV1.DeleteReplicaResponse> {
+    this.refusePromoted();
     if (request.table === '') throw invalid('table must be set');
     const source = sourceOf(request.source);
     const { kind } = await withStatus(this.parts.admin.delete(request.table, source));
@@ -107,6 +115,7 @@ export class ReplicaApply {
   }
 
   async acquire(request: applyV1.AcquireLeaseRequest): Promise<applyV1.AcquireLeaseResponse> {
+    this.refusePromoted();
     const ttlMs = Number(request.ttlMs);
     if (ttlMs < LEASE_TTL_MIN_MS || ttlMs > LEASE_TTL_MAX_MS) {
       throw invalid(`ttl_ms must be from ${LEASE_TTL_MIN_MS} to ${LEASE_TTL_MAX_MS}`);
@@ -124,6 +133,7 @@ export class ReplicaApply {
   /** `bytes` is the request as it came, to be passed on to the replica that leads. */
   async apply(bytes: Buffer, { deadline }: CallContext, hops: number): Promise<Answer> {
     const { runtime, router } = this.parts;
+    this.refusePromoted();
     const request = applyV1.ApplyReplicatedRequest.decode(bytes);
     const info = this.copyOf(request.table, Number(request.tableId));
     if (BigInt(info.source?.epoch ?? -1) !== request.epoch) {
@@ -144,7 +154,31 @@ export class ReplicaApply {
     });
   }
 
+  /** It never gets lower; whose a generation is, is whoever told it first. */
+  async raise(request: applyV1.RaiseGenerationRequest): Promise<applyV1.RaiseGenerationResponse> {
+    const generation = Number(request.generation);
+    const { leaderClusterId } = request;
+    if (!Number.isSafeInteger(generation) || generation < 1) {
+      throw invalid('generation must be 1 or larger');
+    }
+    if (leaderClusterId === '' || Buffer.byteLength(leaderClusterId) > CLUSTER_ID_BYTES_MAX) {
+      throw invalid(`leader_cluster_id must have from 1 to ${CLUSTER_ID_BYTES_MAX} bytes`);
+    }
+    const { catalog } = this.parts;
+    const deadlineMs = this.deadline();
+    for (let attempt = 0; attempt < RAISE_ATTEMPTS_MAX; attempt++) {
+      this.refusePromoted();
+      const { cluster } = catalog.state;
+      if (cluster.generation >= generation) return followed(cluster);
+      const row = { generation: BigInt(generation), leaderClusterId, promoted: false };
+      const value = encodeCluster(row);
+      await withStatus(catalog.replace(CLUSTER_KEY, cluster.stored, value, deadlineMs));
+    }
+    throw new GrpcStatusError(status.UNAVAILABLE, 'the generation changes too fast, try again');
+  }
+
   async report(bytes: Buffer): Promise<void> {
+    this.refusePromoted();
     this.reportHere(bytes);
     await this.parts.tellNodes(REPORT_POSITIONS, bytes, this.deadline());
   }
@@ -159,6 +193,11 @@ export class ReplicaApply {
       positions.filter(({ leaderClockMs }) => leaderClockMs > 0n).map(toPosition),
     );
     for (const [tableId, puller] of pullers) this.parts.pullers.report(tableId, puller);
+  }
+
+  /** Nothing of a leader cluster is written into one that has become one itself. */
+  private refusePromoted(): void {
+    if (this.parts.catalog.state.cluster.promoted) throw promoted();
   }
 
   /** Who holds the lease of a table; empty if nobody does. */
@@ -199,6 +238,10 @@ export class ReplicaApply {
   private deadline(): number {
     return this.parts.runtime.deadline(OPERATION_TIMEOUT_MS);
   }
+}
+
+function followed({ generation, leaderClusterId }: ClusterInfo): applyV1.RaiseGenerationResponse {
+  return { generation: BigInt(generation), leaderClusterId };
 }
 
 const OUTCOMES = {

@@ -248,7 +248,9 @@ export class KvService {
   ): Promise<T> {
     const routed = this.routed(kind.method, request, bytes, call, hops);
     const table = this.router.leading(request.table);
-    if (!table) return this.writeAnywhere(kind, request, routed, shape);
+    if (!table || this.router.isCopy(table)) {
+      return this.writeAnywhere(kind, request, routed, shape);
+    }
     kind.checkSizes(request);
     const command = kind.command(request);
     return new Promise((resolve, reject) => {
@@ -279,6 +281,8 @@ export class KvService {
     await this.known(routed);
     kind.checkSizes(request);
     const done = await this.router.write(routed, async (table) => {
+      // Its log belongs to a leader cluster until it is taken over, which is a matter of moments.
+      if (this.router.isCopy(table)) throw notReady();
       return answerOf(
         kind,
         table,
@@ -343,7 +347,8 @@ function reading(answer: Uint8Array): Answer {
   return { answer, index: 0 };
 }
 
-function bytesOf({ answer }: Answer): Uint8Array {
+/** What a caller of this node is given of an answer. */
+export function bytesOf({ answer }: Answer): Uint8Array {
   return answer;
 }
 

@@ -35,13 +35,25 @@ export function exposeNodeMetrics(registry: Registry, sources: MetricSources): v
 }
 
 function exposeRole(registry: Registry, { cluster }: MetricSources): void {
-  const { follower, tables } = cluster;
+  const { follower, tables, replication } = cluster;
   new Gauge({
     name: 'flotilla_role',
     help: '1 for the role of this cluster: leader, or follower of another one.',
     labelNames: ['role'] as const,
     registers: [registry],
-  }).set({ role: follower ? 'follower' : 'leader' }, 1);
+    collect() {
+      this.reset();
+      this.set({ role: replication.role }, 1);
+    },
+  });
+  new Gauge({
+    name: 'flotilla_generation',
+    help: 'Generation of this leader cluster; of a follower cluster the highest it has followed.',
+    registers: [registry],
+    collect() {
+      this.set(replication.generation);
+    },
+  });
   if (follower) exposeFollower(registry, follower, tables);
 }
 

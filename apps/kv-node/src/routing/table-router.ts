@@ -73,6 +73,12 @@ export class TableRouter {
     return table?.group.isLeader ? table : undefined;
   }
 
+  /** Whether what is written into a table comes from a leader cluster alone. */
+  isCopy(table: RunningTable): boolean {
+    const { copies } = this.catalog.state;
+    return copies.size > 0 && copies.has(table.id);
+  }
+
   /** What the catalog says of a table; asks it before it says that there is none. */
   async lookUp(name: Buffer, deadlineMs: number): Promise<TableInfo> {
     const key = name.toString();

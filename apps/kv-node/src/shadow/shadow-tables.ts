@@ -17,6 +17,7 @@ import { type TableInfo } from '../catalog/catalog-state.js';
 import { invalid, withStatus } from '../kv/errors.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
+import { promoted } from '../promotion/promoted.js';
 import { type Answer } from '../routing/table-router.js';
 import { isSameSource, type TableAdmin } from '../tables/table-admin.js';
 import {
@@ -56,10 +57,11 @@ export class ShadowTables {
 
   async begin(request: shadowV1.BeginShadowRequest): Promise<shadowV1.BeginShadowResponse> {
     const { rows, catalog, runtime } = this.parts;
-    const wanted = checkedBegin(request, this.parts.isFollower);
+    const wanted = checkedBegin(request, this.parts.isFollower && !this.isPromoted);
     const deadlineMs = runtime.deadline(OPERATION_TIMEOUT_MS);
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       await withStatus(catalog.barrier(deadlineMs));
+      if (wanted.source && this.isPromoted) throw promoted();
       const now = catalog.state.tables.get(wanted.table);
       if (wanted.source && now && !now.source) return begun(BEGUN.LOCAL, undefined);
       const known = rows.of(wanted.table);
@@ -104,6 +106,7 @@ export class ShadowTables {
       if (shadow?.id !== Number(request.tableId)) return this.past(request, now, deadlineMs);
       if (request.token < BigInt(shadow.shadow.token)) return ended(COMPLETED.OLD_TOKEN);
       if (!mayFill(shadow, request)) throw neverGiven();
+      if (shadow.source && this.isPromoted) throw promoted();
       const isExpected = BigInt(now?.id ?? 0) === request.replacesTableId;
       const isLocal = shadow.source !== undefined && now !== undefined && !now.source;
       if (!isExpected || isLocal) return ended(COMPLETED.OTHER_TABLE);
@@ -138,6 +141,11 @@ export class ShadowTables {
     for (const shadow of this.parts.rows.leftovers()) {
       await this.parts.rows.drop(shadow, deadlineMs);
     }
+  }
+
+  /** Nothing becomes a copy any more. */
+  private get isPromoted(): boolean {
+    return this.parts.catalog.state.cluster.promoted;
   }
 
   /** How far it is, once nothing under an older token can write any more; undefined if it is overtaken. */

@@ -25,6 +25,7 @@ import {
 import { type ClusterView } from '../cluster/cluster-view.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
+import { promoted } from '../promotion/promoted.js';
 import { wasNotExecuted } from '../peers/not-executed.js';
 import { chooseReplicas } from '../placement/choose-replicas.js';
 import { type TableRegistry } from './table-registry.js';
@@ -184,6 +185,7 @@ export class TableAdmin {
     const { state } = this.catalog;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       if (attempt > 0 || state.tables.has(name)) await this.catalog.barrier(deadlineMs);
+      if (source) this.refusePromoted();
       const taken = state.tables.get(name);
       if (taken) return { kind: 'exists', table: { id: taken.id, source: taken.source } };
       const id = nextTableId(state.sequence);
@@ -215,6 +217,7 @@ export class TableAdmin {
     const { state } = this.catalog;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       await this.catalog.barrier(deadlineMs);
+      if (source) this.refusePromoted();
       const table = state.tables.get(name);
       if (!table) return { kind: 'missing' };
       if (source && !isSameSource(source, table.source)) return { kind: 'other-source' };
@@ -223,6 +226,11 @@ export class TableAdmin {
       if (succeeded) return { kind: 'removed', index, table };
     }
     return { kind: 'contended' };
+  }
+
+  /** Whoever follows a leader cluster no more neither makes copies nor deletes what were some. */
+  private refusePromoted(): void {
+    if (this.catalog.state.cluster.promoted) throw promoted();
   }
 
   /** The nodes that have applied the catalog up to `index`, this one included. */

@@ -3,11 +3,10 @@
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { type regattaV1 } from '@flotilla/proto';
-import { LOADED_CONFIG, type LoadedConfig } from '@flotilla/platform';
-import { Controller, Inject } from '@nestjs/common';
+import { Controller } from '@nestjs/common';
 import { GrpcMethod, Payload } from '@nestjs/microservices';
 import { Catalog } from '../catalog/catalog.service.js';
-import { type KvNodeConfig } from '../config/kv-node-config.js';
+import { ReplicationStatus } from '../cluster/replication-status.js';
 import { invalid, withStatus } from '../kv/errors.js';
 import { TableAdmin } from './table-admin.js';
 import { whyNameInvalid } from './table-name.js';
@@ -17,7 +16,7 @@ export const TABLES_SERVICE = 'regatta.v1.Tables';
 @Controller()
 export class TablesController {
   constructor(
-    @Inject(LOADED_CONFIG) private readonly loaded: LoadedConfig<KvNodeConfig>,
+    private readonly replication: ReplicationStatus,
     private readonly catalog: Catalog,
     private readonly admin: TableAdmin,
   ) {}
@@ -71,7 +70,7 @@ export class TablesController {
 
   /** Tables of a follower cluster come and go with those of its leader cluster. */
   private refuseInFollower(method: string): void {
-    if (!this.loaded.config.isFollower) return;
+    if (this.replication.role === 'leader') return;
     const text = `method ${method} not implemented for follower`;
     throw new GrpcStatusError(status.UNIMPLEMENTED, text);
   }

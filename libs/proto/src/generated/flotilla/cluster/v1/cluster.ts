@@ -122,6 +122,8 @@ export interface TransferLeaderResponse {
 export interface PromoteRequest {
   /** Only says what would be so. */
   dryRun: boolean;
+  /** Also where a copy is being filled, and so holds a part of its table alone. */
+  acceptIncomplete: boolean;
 }
 
 export interface PromotedTable {
@@ -135,8 +137,10 @@ export interface PromotedTable {
   lagMs?:
     | bigint
     | undefined;
-  /** Why the table could not be looked at or taken over; empty if it could. */
+  /** Why the table could not be looked at, or is none to be promoted; empty if all is well. */
   problem: string;
+  /** It is being filled from a snapshot, and holds a part of its table alone. */
+  incomplete: boolean;
 }
 
 export interface PromoteResponse {
@@ -146,8 +150,10 @@ export interface PromoteResponse {
   followedClusterId: string;
   /** In the order of names. */
   tables: PromotedTable[];
-  /** Whether the cluster is a leader cluster now. */
+  /** Whether the cluster is a leader cluster now. Copies are taken over one after the other then. */
   promoted: boolean;
+  /** Copies that are not taken over yet: they are read, and written to in a moment. */
+  left: bigint;
 }
 
 function createBaseListNodesRequest(): ListNodesRequest {
@@ -1477,13 +1483,16 @@ export const TransferLeaderResponse: MessageFns<TransferLeaderResponse> = {
 };
 
 function createBasePromoteRequest(): PromoteRequest {
-  return { dryRun: false };
+  return { dryRun: false, acceptIncomplete: false };
 }
 
 export const PromoteRequest: MessageFns<PromoteRequest> = {
   encode(message: PromoteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.dryRun !== false) {
       writer.uint32(8).bool(message.dryRun);
+    }
+    if (message.acceptIncomplete !== false) {
+      writer.uint32(16).bool(message.acceptIncomplete);
     }
     return writer;
   },
@@ -1509,6 +1518,14 @@ export const PromoteRequest: MessageFns<PromoteRequest> = {
             message.dryRun = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.acceptIncomplete = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1527,12 +1544,13 @@ export const PromoteRequest: MessageFns<PromoteRequest> = {
   fromPartial(object: DeepPartial<PromoteRequest>): PromoteRequest {
     const message = createBasePromoteRequest();
     message.dryRun = object.dryRun ?? false;
+    message.acceptIncomplete = object.acceptIncomplete ?? false;
     return message;
   },
 };
 
 function createBasePromotedTable(): PromotedTable {
-  return { table: "", revision: 0n, leaderRevision: undefined, lagMs: undefined, problem: "" };
+  return { table: "", revision: 0n, leaderRevision: undefined, lagMs: undefined, problem: "", incomplete: false };
 }
 
 export const PromotedTable: MessageFns<PromotedTable> = {
@@ -1560,6 +1578,9 @@ export const PromotedTable: MessageFns<PromotedTable> = {
     }
     if (message.problem !== "") {
       writer.uint32(42).string(message.problem);
+    }
+    if (message.incomplete !== false) {
+      writer.uint32(48).bool(message.incomplete);
     }
     return writer;
   },
@@ -1617,6 +1638,14 @@ export const PromotedTable: MessageFns<PromotedTable> = {
             message.problem = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.incomplete = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1641,12 +1670,13 @@ export const PromotedTable: MessageFns<PromotedTable> = {
       : undefined;
     message.lagMs = (object.lagMs !== undefined && object.lagMs !== null) ? BigInt(object.lagMs) : undefined;
     message.problem = object.problem ?? "";
+    message.incomplete = object.incomplete ?? false;
     return message;
   },
 };
 
 function createBasePromoteResponse(): PromoteResponse {
-  return { generation: 0n, followedClusterId: "", tables: [], promoted: false };
+  return { generation: 0n, followedClusterId: "", tables: [], promoted: false, left: 0n };
 }
 
 export const PromoteResponse: MessageFns<PromoteResponse> = {
@@ -1665,6 +1695,12 @@ export const PromoteResponse: MessageFns<PromoteResponse> = {
     }
     if (message.promoted !== false) {
       writer.uint32(32).bool(message.promoted);
+    }
+    if (message.left !== 0n) {
+      if (BigInt.asUintN(64, message.left) !== message.left) {
+        throw new globalThis.Error("value provided for field message.left of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.left);
     }
     return writer;
   },
@@ -1714,6 +1750,14 @@ export const PromoteResponse: MessageFns<PromoteResponse> = {
             message.promoted = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.left = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1737,6 +1781,7 @@ export const PromoteResponse: MessageFns<PromoteResponse> = {
     message.followedClusterId = object.followedClusterId ?? "";
     message.tables = object.tables?.map((e) => PromotedTable.fromPartial(e)) || [];
     message.promoted = object.promoted ?? false;
+    message.left = (object.left !== undefined && object.left !== null) ? BigInt(object.left) : 0n;
     return message;
   },
 };
