@@ -1,11 +1,5 @@
 /** The bounds of what gateways are told. */
 
-/**
- * Generation of this cluster as the leader cluster: 1 since it was founded. A promotion raises it, and
- * follower clusters then refuse whoever still has the one before.
- */
-export const CLUSTER_GENERATION = 1;
-
 /** Logs that may be followed at a time; each costs a waiter, and a message while one is sent. */
 export const LOG_STREAMS_MAX = 16_384;
 /** Gateways that may watch the tables at a time. */

@@ -12,17 +12,14 @@ import { type CatalogChange, type NodeInfo, type TableInfo } from '../catalog/ca
 import { withinStallLimit } from '../kv/reader-stall.js';
 import { type NodeClock } from '../node/node-clock.js';
 import { ChangeSignal } from './change-signal.js';
-import {
-  BARRIER_TIMEOUT_MS,
-  CATALOG_CHECK_MS,
-  CLUSTER_GENERATION,
-  WATCH_ROWS_MAX,
-} from './feed-limits.js';
+import { BARRIER_TIMEOUT_MS, CATALOG_CHECK_MS, WATCH_ROWS_MAX } from './feed-limits.js';
 
 export class TableWatch {
   private readonly changed = new ChangeSignal();
   private readonly tables = new Set<number>();
   private readonly nodes = new Set<number>();
+  /** What was told; a promotion raises it. */
+  private generation = 0;
 
   constructor(
     private readonly catalog: Catalog,
@@ -63,15 +60,17 @@ export class TableWatch {
   }
 
   private get isDue(): boolean {
-    return this.tables.size + this.nodes.size > 0;
+    const isPromoted = this.generation !== this.catalog.state.generation;
+    return isPromoted || this.tables.size + this.nodes.size > 0;
   }
 
   private async sendGathered(isFirst: boolean): Promise<void> {
     for (let begins = isFirst; begins || this.isDue; begins = false) {
       const change = this.take();
+      this.generation = this.catalog.state.generation;
       const more = isFirst && this.isDue;
       const clusterId = this.catalog.state.clusterId;
-      const generation = BigInt(CLUSTER_GENERATION);
+      const generation = BigInt(this.generation);
       const view = { ...change, begins, more, clusterId, generation };
       const behind = this.sink.write(feedV1.TablesChange.encode(view).finish());
       if (behind) await withinStallLimit(this.clock, behind);
