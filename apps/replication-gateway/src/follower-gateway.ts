@@ -13,8 +13,8 @@ import { HealthRegistry, Lifecycle, type LoadedConfig, type Logger } from '@flot
 import { register } from 'prom-client';
 import { createRestApp, type RestApp } from './app.module.js';
 import { type GatewayConfig } from './config/gateway-config.js';
+import { CatalogGenerations } from './follower/catalog-generations.js';
 import { connectLeaderCluster, leaderClient } from './follower/leader-cluster.js';
-import { MemoryGenerations } from './follower/link/generations.js';
 import { LinkLeader } from './follower/link/link-leader.js';
 import { NegotiatedLeader } from './follower/link/negotiated-leader.js';
 import { OwnClusterClient } from './follower/own-cluster.js';
@@ -59,7 +59,7 @@ export class FollowerGateway implements Gateway {
       clients,
       gateway,
       clusterId: () => ownId.get(),
-      generations: new MemoryGenerations(),
+      generations: new CatalogGenerations(pool, SYSTEM_CLOCK),
       clock: SYSTEM_CLOCK,
       logger: logger.child('link'),
       messageBytesMax: replication.receiveMessageBytesMax,

@@ -15,7 +15,7 @@ const WAIT_MS = 30 * 60_000;
 /** Idle tables are polled less and less often for so long. */
 const CALM_MS = 10_000;
 /** States in which a table has a puller that does its work. */
-const PULLED = ['pulling', 'waiting', 'streaming'];
+const PULLED = ['pulling', 'waiting'];
 
 export async function measureIdleTables(options: ReplicationOptions): Promise<Figures> {
   const pair = await ClusterPair.start({ ...options, countsTraffic: true });

@@ -31,6 +31,9 @@ let followerNode: NodeProcess;
 let followerGateway: GatewayProcess;
 let leader: FlotillaClient;
 let follower: FlotillaClient;
+/** Another follower cluster of the same leader cluster. */
+let secondNode: NodeProcess;
+let second: FlotillaClient;
 /** Revision of the last write that the leader cluster has acknowledged. */
 let lastRevision = 0;
 
@@ -46,6 +49,11 @@ beforeAll(async () => {
   const options = { timeoutMs: TIMEOUT_MS };
   leader = new FlotillaClient({ endpoints: [leaderNode.apiAddress], ...options });
   follower = new FlotillaClient({ endpoints: [followerNode.apiAddress], ...options });
+  secondNode = await NodeProcess.start({
+    role: 'follower',
+    flags: [`--replication.leader-address=${leaderGateway.address}`],
+  });
+  second = new FlotillaClient({ endpoints: [secondNode.apiAddress], ...options });
   await leader.createTable('orders');
   for (let nth = 0; nth < 50; nth++) {
     const { header } = await leader.put({ table: 'orders', key: `key ${nth}`, value: `${nth}` });
@@ -53,12 +61,20 @@ beforeAll(async () => {
   }
   const isThere = async () => (await copy())?.revision === lastRevision;
   await waitUntil('the copy is there', isThere, WAIT_MS);
+  const { address } = leaderGateway;
+  const secondGateway = await GatewayProcess.startFollower([secondNode.apiAddress], address);
+  const isThereToo = async () =>
+    (await second.replication.status()).tables[0]?.revision === lastRevision;
+  await waitUntil('the second copy is there', isThereToo, WAIT_MS);
+  await secondGateway.stop();
 });
 
 afterAll(async () => {
   leader.close();
   follower.close();
+  second.close();
   for (const gateway of [followerGateway, leaderGateway]) await gateway.kill();
+  await secondNode.dispose();
   await followerNode.dispose();
   await leaderNode.dispose();
 });
@@ -151,5 +167,49 @@ describe('a follower cluster whose leader cluster is lost', () => {
     const metrics = await (await fetch(`${followerGateway.restAddress}/metrics`)).text();
     expect(metrics).toMatch(/^flotilla_replication_copies 0$/m);
     expect(metrics).not.toMatch(/^regatta_replication_leased\{/m);
+  });
+});
+
+describe('another follower cluster of the old one, which follows the promoted one', () => {
+  let promotedGateway: GatewayProcess;
+  let secondGateway: GatewayProcess;
+
+  beforeAll(async () => {
+    promotedGateway = await GatewayProcess.start([followerNode.apiAddress]);
+    const { address } = promotedGateway;
+    secondGateway = await GatewayProcess.startFollower([secondNode.apiAddress], address);
+  });
+  afterAll(async () => {
+    for (const gateway of [secondGateway, promotedGateway]) await gateway.kill();
+  });
+
+  const hasValue = (key: string, wanted: string) => async () => {
+    const { tables } = await second.replication.status();
+    return tables.some(({ table }) => table === 'orders') && (await value(second, key)) === wanted;
+  };
+
+  it('has its tables anew, its generation, and what is written there now', async () => {
+    await waitUntil('the old writes are there', hasValue('key 49', '49'), WAIT_MS);
+    await waitUntil('the own writes are there', hasValue('own', 'third'), WAIT_MS);
+    const { header } = await follower.put({ table: 'orders', key: 'new', value: 'promoted' });
+    await waitUntil('a new one is there', hasValue('new', 'promoted'), WAIT_MS);
+    const status = await second.replication.status('orders');
+    expect(status).toMatchObject({ role: 'follower', generation: 2 });
+    expect(status.tables[0]?.revision).toBeGreaterThanOrEqual(header.revision);
+  });
+
+  it('refuses the old leader cluster, whichever gateway is sent there', async () => {
+    await secondGateway.stop();
+    await leader.put({ table: 'orders', key: 'new', value: 'of the old one' });
+    const { address } = leaderGateway;
+    const astray = await GatewayProcess.startFollower([secondNode.apiAddress], address);
+    await waitUntil('it is refused', () => /generation/.test(astray.output), WAIT_MS);
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    expect(await value(second, 'new')).toBe('promoted');
+    expect((await second.listTables()).map(({ name }) => name)).toEqual(['later', 'orders']);
+    await astray.kill();
+    await secondGateway.start();
+    await follower.put({ table: 'orders', key: 'new', value: 'again' });
+    await waitUntil('it goes on', hasValue('new', 'again'), WAIT_MS);
   });
 });

@@ -24,7 +24,7 @@ const FIGURES_EVERY_MS = 1_000;
 /** Tables whose pullers are told of in one report; the others come with the next ones. */
 const PULLERS_PER_REPORT_MAX = 10_000;
 /** In these states nothing is wrong, whatever was before. */
-const HEALTHY: readonly string[] = ['pulling', 'waiting', 'streaming'];
+const HEALTHY: readonly string[] = ['pulling', 'waiting'];
 
 /** How a table is pulled. */
 export interface PullerTold extends Tally {
