@@ -21,6 +21,7 @@ import {
   type OwnCluster,
   type Position,
 } from './ports.js';
+import { positionOnWire } from './position-reporter.js';
 
 /** The whole call, and one node's part of it where others may be asked. */
 const CALL_MS = 5_000;
@@ -100,12 +101,8 @@ export class OwnClusterClient implements OwnCluster {
 
   async report(positions: readonly Position[]): Promise<void> {
     const codecs = [applyV1.ReportPositionsRequest, applyV1.ReportPositionsResponse] as const;
-    const onTheWire = positions.map(({ copyId, leaderIndex, clockMs }) => ({
-      tableId: BigInt(copyId),
-      leaderIndex: BigInt(leaderIndex),
-      leaderClockMs: BigInt(Math.floor(clockMs)),
-    }));
-    await this.call('ReportPositions', codecs, { positions: onTheWire }, REPEATABLE);
+    const request = { positions: positions.map(positionOnWire) };
+    await this.call('ReportPositions', codecs, request, REPEATABLE);
   }
 
   private call<Q, A>(

@@ -18,6 +18,7 @@ import { POLLED_SOURCE } from './leader-cluster.js';
 import { type Copy, type LeaderCluster, type OwnCluster, type ShadowTables } from './ports.js';
 import { PositionBoard } from './position-board.js';
 import { PositionReporter } from './position-reporter.js';
+import { PullTally } from './pull-tally.js';
 import { PulledTables } from './pulled-tables.js';
 import { type PullerMetrics } from './puller-metrics.js';
 import { ShadowRecovery } from './recovery.js';
@@ -51,9 +52,11 @@ export class PullerGroup {
   private readonly discovery: TableDiscovery;
   private readonly tables: PulledTables;
   private readonly reporter: PositionReporter;
+  private readonly tally: PullTally;
 
   constructor(private readonly parts: GroupParts) {
     const { gateway, leader, own, shadows, clock, logger, metrics, settings } = parts;
+    this.tally = new PullTally(metrics);
     const board = new PositionBoard();
     const planner = new LeasePlanner(gateway, settings.leaseIntervalMs);
     const holdings = new Holdings(own, clock, () => planner.ttlMs(this.tables.copyCount));
@@ -80,7 +83,11 @@ export class PullerGroup {
         this.tables.look();
       },
     });
-    this.reporter = new PositionReporter(board, own, clock, logger.child('positions'));
+    this.reporter = new PositionReporter(board, own, clock, logger.child('positions'), {
+      gateway,
+      all: () => this.tables.all(),
+      tally: this.tally,
+    });
     metrics.expose(this.tables, this.discovery);
     metrics.exposeLag(board, () => clock.nowMs());
   }
@@ -106,7 +113,8 @@ export class PullerGroup {
   }
 
   private workParts(board: PositionBoard, holdings: Holdings): WorkParts {
-    const { gateway, leader, own, shadows, clock, logger, metrics, settings } = this.parts;
+    const { tally } = this;
+    const { gateway, leader, own, shadows, clock, logger, settings } = this.parts;
     const expectedOf = ({ table }: Copy) => leader.known?.sources.get(table);
     const recovery = {
       gateway,
@@ -116,7 +124,7 @@ export class PullerGroup {
       holdings,
       clock,
       pace: new Pace(settings.snapshotReceiveBytesPerSecondMax),
-      received: (table: string, bytes: number) => metrics.snapshotBytes(table, bytes),
+      received: (table: string, bytes: number) => tally.snapshotBytes(table, bytes),
       targetOf: (copy: Copy) => (leader.known ? expectedOf(copy) : POLLED_SOURCE),
     };
     return {
@@ -124,13 +132,13 @@ export class PullerGroup {
       own,
       clock,
       board,
-      events: metrics,
+      events: tally,
       logger: logger.child('puller'),
       pollIntervalMs: settings.pollIntervalMs,
       slots: new RecoverySlots(settings.recoveriesInFlightMax),
       expectedOf,
       startRecovery: (holding) => new ShadowRecovery(recovery, holding),
-      snapshotEnded: (table, outcome) => metrics.snapshotEnded(table, outcome),
+      snapshotEnded: (table, outcome) => tally.snapshotEnded(table, outcome),
     };
   }
 }
