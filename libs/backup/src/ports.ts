@@ -1,0 +1,98 @@
+/**
+ * What a backup reads tables from, and what a restore writes them to: the nodes of a cluster, or fakes.
+ *
+ * Whoever stands behind these ports tells by the code of a `BackupError` what can be done about a
+ * failure: `SOURCE_CUT` to go on where it broke, `REVISION_GONE` and `TABLE_CHANGED` as they say.
+ */
+import { type Row } from './format/records.js';
+
+export interface SourceTable {
+  readonly name: string;
+  readonly tableId: number;
+  readonly epoch: number;
+}
+
+export interface SourceCluster {
+  readonly clusterId: string;
+  readonly tables: readonly SourceTable[];
+}
+
+export interface ReadRequest {
+  readonly table: SourceTable;
+  /** 0 for as it is, everything acknowledged before included. */
+  readonly atRevision: number;
+  /** Only keys behind it. */
+  readonly afterKey: Buffer | undefined;
+  /** Only what changed after it; 0 for everything. */
+  readonly sinceRevision: number;
+}
+
+export interface SourcePosition {
+  readonly tableId: number;
+  readonly epoch: number;
+  readonly appliedIndex: number;
+  readonly revision: number;
+}
+
+export interface SourceChunk {
+  /** In the first one. */
+  readonly position: SourcePosition | undefined;
+  /** In the order of keys, as are the deleted ones; chunk by chunk all keys grow. */
+  readonly rows: readonly Row[];
+  readonly deletedKeys: readonly Buffer[];
+}
+
+export interface TableSource {
+  cluster(signal: AbortSignal): Promise<SourceCluster>;
+  /** Ends only when all was given. */
+  read(request: ReadRequest, signal: AbortSignal): AsyncIterable<SourceChunk>;
+}
+
+export interface ShadowHandle {
+  readonly table: string;
+  readonly tableId: number;
+  readonly token: number;
+}
+
+export type BeginOutcome =
+  | {
+      readonly kind: 'begun' | 'resumed';
+      readonly shadow: ShadowHandle;
+      readonly batches: number;
+      readonly note: Buffer;
+    }
+  | { readonly kind: 'occupied'; readonly purpose: string }
+  | { readonly kind: 'local' };
+
+export interface FillOutcome {
+  readonly kind: 'written' | 'old-token' | 'out-of-order';
+  readonly batches: number;
+}
+
+export interface CompleteOutcome {
+  readonly kind: 'completed' | 'old-token' | 'other-table' | 'missing';
+  readonly revision: number;
+  readonly epoch: number;
+}
+
+export interface FillRequest {
+  readonly shadow: ShadowHandle;
+  /** From 1, each once. */
+  readonly batch: number;
+  readonly rows: readonly Row[];
+  readonly note: Buffer;
+}
+
+export interface CompleteRequest {
+  readonly shadow: ShadowHandle;
+  /** Table that the name means now; 0 for none. */
+  readonly replacesTableId: number;
+  readonly revision: number;
+}
+
+export interface ShadowWriter {
+  begin(table: string, purpose: string, replace: boolean): Promise<BeginOutcome>;
+  fill(request: FillRequest, signal: AbortSignal): Promise<FillOutcome>;
+  complete(request: CompleteRequest): Promise<CompleteOutcome>;
+  drop(shadow: ShadowHandle): Promise<boolean>;
+}

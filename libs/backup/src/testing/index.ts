@@ -1,0 +1,3 @@
+/** Fakes for tests of whatever makes backups. */
+export * from './fake-clock.js';
+export * from './fake-cluster.js';
