@@ -19,5 +19,7 @@ export * from './ports.js';
 export { readChain, readersOf } from './read/chain-reader.js';
 export * from './read/verify.js';
 export * from './restore/restore-table.js';
+export * from './retention/prune.js';
+export * from './retention/retention.js';
 export * from './write/create-backup.js';
 export type { Written } from './write/table-writer.js';

@@ -69,6 +69,17 @@ describe('a run', () => {
     expect(await bench.rows(id, 'a')).toEqual(recordsAt(table, revision));
   });
 
+  it('writes again what its segments tell of and is not there', async () => {
+    const { cluster, bench } = filled();
+    const wish = { tables: ['a'] };
+    await expect(bench.create(wish, new DyingStore(bench.store, 70))).rejects.toThrow('killed');
+    const chunk = (await bench.objectNames()).find((name) => name.endsWith('.chunk'));
+    await bench.store.delete(chunk ?? '');
+    const { id } = await bench.create(wish);
+    const table = tableOf(cluster, 'a');
+    expect(await bench.rows(id, 'a')).toEqual(recordsAt(table, table.revision));
+  });
+
   it('begins a table anew when its revision cannot be read any more', async () => {
     const { cluster, bench } = filled();
     const table = tableOf(cluster, 'a');

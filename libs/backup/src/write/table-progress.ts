@@ -2,8 +2,8 @@
  * How far a table was written by a run that ended early.
  *
  * In: the segments that lie in its folder, of whatever attempts. Out: the longest chain of them, or
- * nothing. Segments that cannot be read, or do not go on from the one before, count as not there:
- * what they told of is written again.
+ * nothing. Segments that cannot be read, do not go on from the one before, or tell of a chunk that is
+ * not there count as not there: what they told of is written again.
  */
 import { SEGMENT_OBJECT_BYTES_MAX } from '../bounds.js';
 import { isBackupError } from '../backup-error.js';
@@ -33,10 +33,20 @@ export async function findProgress(
   signal: AbortSignal,
 ): Promise<readonly WrittenSegment[]> {
   const found = new Map<string, WrittenSegment>();
-  for await (const { key: name } of objects.list(tableFolder(place.backup, place.table), signal)) {
-    if (!name.endsWith(SEGMENT_ENDING)) continue;
+  const chunks = new Map<string, number>();
+  const names: string[] = [];
+  const folder = tableFolder(place.backup, place.table);
+  for await (const { key: name, sizeBytes } of objects.list(folder, signal)) {
+    if (name.endsWith(SEGMENT_ENDING)) names.push(name);
+    else chunks.set(name, sizeBytes);
+  }
+  for (const name of names) {
     const written = await readSegment(objects, name, place, signal);
-    if (written && written.segment.epoch === place.epoch) found.set(written.sha256, written);
+    if (written?.segment.epoch !== place.epoch) continue;
+    const isThere = written.segment.chunks.every(
+      (chunk) => chunks.get(chunk.name) === chunk.storedBytes,
+    );
+    if (isThere) found.set(written.sha256, written);
   }
   let longest: readonly WrittenSegment[] = [];
   for (const last of found.values()) {
