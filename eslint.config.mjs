@@ -200,7 +200,12 @@ export default defineConfig(
   },
   {
     // Dependency injection reads constructor types at run time: such imports must stay values.
-    files: ['apps/kv-node/**/*.ts', 'apps/replication-gateway/**/*.ts', 'libs/platform/**/*.ts'],
+    files: [
+      'apps/kv-node/**/*.ts',
+      'apps/maintenance/**/*.ts',
+      'apps/replication-gateway/**/*.ts',
+      'libs/platform/**/*.ts',
+    ],
     rules: { '@typescript-eslint/consistent-type-imports': 'off' },
   },
   {

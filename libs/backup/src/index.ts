@@ -22,4 +22,5 @@ export * from './restore/restore-table.js';
 export * from './retention/prune.js';
 export * from './retention/retention.js';
 export * from './write/create-backup.js';
+export { inParallel } from './write/in-parallel.js';
 export type { Written } from './write/table-writer.js';

@@ -10,6 +10,7 @@ export * as applyV1 from './generated/flotilla/replication/v1/apply.js';
 export * as flotillaV1 from './generated/flotilla/v1/catalog.js';
 export * as clusterV1 from './generated/flotilla/cluster/v1/cluster.js';
 export * as feedV1 from './generated/flotilla/replication/v1/feed.js';
+export * as backupsV1 from './generated/flotilla/maintenance/v1/maintenance.js';
 export * as linkV1 from './generated/flotilla/replication/v1/link.js';
 export * as peerV1 from './generated/flotilla/peer/v1/peer.js';
 export * as maintenanceV1 from './generated/maintenance/v1/maintenance.js';

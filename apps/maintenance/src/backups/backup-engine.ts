@@ -1,0 +1,135 @@
+/**
+ * What this app does with backups: one thing that writes at a time, any number that read.
+ *
+ * In: wishes of callers and of the schedule. Out: manifests, reports, restored tables. Two runs at once
+ * in one process would fight over the cluster and the store; the second one is refused, not queued.
+ */
+import {
+  BackupCatalog,
+  type BackupClock,
+  BackupError,
+  type BackupEvent,
+  type BackupKind,
+  type BackupListing,
+  BackupObjects,
+  createBackup,
+  type KeyRing,
+  type Manifest,
+  prune,
+  type PruneReport,
+  type RetentionRules,
+  type ShadowWriter,
+  type TableSource,
+  verifyChain,
+  type VerifyReport,
+} from '@flotilla/backup';
+import { type ObjectStore } from '@flotilla/object-store';
+import { type BackupConfig } from '../config/maintenance-config.js';
+import { planRestore, type RestorePlan, type RestoreWish } from './restore-plan.js';
+import { type RestoredOne, runRestore, type RestoreListener } from './restore-run.js';
+
+export interface EngineParts {
+  readonly store: ObjectStore;
+  readonly keys: KeyRing;
+  readonly source: TableSource;
+  readonly shadows: ShadowWriter;
+  readonly clock: BackupClock;
+  readonly config: BackupConfig;
+  readonly runner: string;
+}
+
+export interface CreateWish {
+  readonly kind: BackupKind;
+  readonly tables: readonly string[];
+  /** Of an incremental one; empty for the newest backup there is. */
+  readonly parent: string;
+}
+
+export class BackupEngine {
+  readonly catalog: BackupCatalog;
+  private readonly objects: BackupObjects;
+  private busy: string | undefined;
+
+  constructor(private readonly parts: EngineParts) {
+    this.objects = new BackupObjects(parts.store);
+    this.catalog = new BackupCatalog(this.objects, parts.keys);
+  }
+
+  create(
+    wish: CreateWish,
+    signal: AbortSignal,
+    onEvent: (event: BackupEvent) => void,
+  ): Promise<Manifest> {
+    return this.alone('a backup is being made', async () => {
+      const { source, keys, clock, config, runner } = this.parts;
+      const parent = wish.kind === 'full' ? undefined : await this.find(wish.parent, signal);
+      const parts = { objects: this.objects, source, keys, clock, signal, runner, onEvent };
+      const { keyId, chunkBytes, tablesAtOnce } = config;
+      return createBackup(parts, { tables: wish.tables, parent, keyId, chunkBytes, tablesAtOnce });
+    });
+  }
+
+  list(signal: AbortSignal): Promise<BackupListing> {
+    return this.catalog.list(signal);
+  }
+
+  /** The newest one for an empty id. */
+  async find(id: string, signal: AbortSignal): Promise<Manifest> {
+    if (id !== '') return this.catalog.find(id, signal);
+    const newest = (await this.catalog.list(signal)).good.at(-1);
+    if (newest) return newest;
+    throw new BackupError('BACKUP_NOT_FOUND', 'there is no backup yet');
+  }
+
+  async chain(id: string, signal: AbortSignal): Promise<readonly Manifest[]> {
+    return this.catalog.chain((await this.find(id, signal)).id, signal);
+  }
+
+  async verify(
+    id: string,
+    signal: AbortSignal,
+    onTable: (table: string, chunks: number) => void,
+  ): Promise<VerifyReport & { readonly id: string }> {
+    const chain = await this.chain(id, signal);
+    const { objects } = this;
+    const { keys } = this.parts;
+    const told = (_: string, table: string, chunks: number) => onTable(table, chunks);
+    const report = await verifyChain({ objects, keys, signal, onTable: told }, chain);
+    return { id: chain.at(-1)?.id ?? '', ...report };
+  }
+
+  prune(rules: RetentionRules, dryRun: boolean, signal: AbortSignal): Promise<PruneReport> {
+    return this.alone('a prune is going on', () => {
+      const { keys, clock } = this.parts;
+      return prune({ objects: this.objects, keys, clock, signal }, rules, dryRun);
+    });
+  }
+
+  async plan(wish: RestoreWish, signal: AbortSignal): Promise<RestorePlan> {
+    const chain = await this.chain(wish.id, signal);
+    const cluster = await this.parts.source.cluster(signal);
+    return planRestore(chain, wish, cluster.tables, this.objects, this.parts.keys);
+  }
+
+  restore(
+    plan: RestorePlan,
+    signal: AbortSignal,
+    listener: RestoreListener,
+  ): Promise<readonly RestoredOne[]> {
+    return this.alone('a restore is going on', () => {
+      const { shadows, source, config } = this.parts;
+      const parts = { shadows, source, signal, listener, atOnce: config.tablesAtOnce };
+      return runRestore(parts, plan);
+    });
+  }
+
+  private async alone<T>(what: string, work: () => Promise<T>): Promise<T> {
+    if (this.busy !== undefined) throw new BackupError('RUN_BUSY', `${this.busy} here already`);
+    this.busy = what;
+    try {
+      return await work();
+    } finally {
+      this.busy = undefined;
+    }
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Restores tables as planned, some at a time.
+ *
+ * In: a plan. Out: what each table became. One that fails ends the others; what they have filled so far
+ * is gone on with when the same is asked for again.
+ */
+import {
+  inParallel,
+  readChain,
+  type RestoredTable,
+  type RestoreProgress,
+  restoreTable,
+  type ShadowWriter,
+  type TableSource,
+} from '@flotilla/backup';
+import { type PlannedTable, type RestorePlan } from './restore-plan.js';
+
+export type RestoreListener = (table: PlannedTable, progress: RestoreProgress) => void;
+
+export interface RestoredOne {
+  readonly planned: PlannedTable;
+  readonly restored: RestoredTable;
+}
+
+export interface RestoreRunParts {
+  readonly shadows: ShadowWriter;
+  readonly source: TableSource;
+  readonly signal: AbortSignal;
+  readonly listener: RestoreListener;
+  readonly atOnce: number;
+}
+
+export function runRestore(
+  { shadows, signal: outer, listener, atOnce }: RestoreRunParts,
+  plan: RestorePlan,
+): Promise<readonly RestoredOne[]> {
+  return inParallel(plan.tables, atOnce, outer, async (planned, signal) => {
+    const parts = {
+      shadows,
+      signal,
+      rows: (afterKey: Buffer | undefined) => readChain(planned.readers, signal, afterKey),
+      onProgress: (progress: RestoreProgress) => listener(planned, progress),
+    };
+    const { as: table, replacesTableId, purpose, revision, replaceUnfinished } = planned;
+    const target = { table, replacesTableId, purpose, revision, replaceShadow: replaceUnfinished };
+    return { planned, restored: await restoreTable(parts, target) };
+  });
+}
