@@ -1,6 +1,7 @@
 /** All commands of `flotilla`, with their flags. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addBackup } from './commands/backup.js';
 import { addCluster } from './commands/cluster.js';
 import { addDel } from './commands/del.js';
 import { addExport } from './commands/export.js';
@@ -39,6 +40,7 @@ export function createProgram(): Command {
   addTable(program);
   addCluster(program);
   addReplication(program);
+  addBackup(program);
   addImport(program);
   addExport(program);
   program

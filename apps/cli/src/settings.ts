@@ -5,6 +5,7 @@
  * first needs them. A malformed value is refused with the name of its flag.
  */
 import { FlotillaClient } from '@flotilla/client';
+import type { ClientTlsOptions } from '@flotilla/grpc';
 import { Option, type Command } from 'commander';
 import { UsageError } from './usage-error.js';
 
@@ -85,9 +86,8 @@ export function globalsOf(command: Command): GlobalOptions {
   return command.optsWithGlobals<GlobalOptions>();
 }
 
-export function connect(options: GlobalOptions): FlotillaClient {
-  const endpoints = options.endpoints.split(',').map((each) => each.trim());
-  const { cacert, cert, key } = options;
+/** Certificates of the flags; undefined if there are none. */
+export function tlsOf({ cacert, cert, key }: GlobalOptions): ClientTlsOptions | undefined {
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError('--cert and --key go together');
   }
@@ -96,15 +96,21 @@ export function connect(options: GlobalOptions): FlotillaClient {
     ...(cert !== undefined && { certFile: cert }),
     ...(key !== undefined && { keyFile: key }),
   };
+  return Object.keys(tls).length > 0 ? tls : undefined;
+}
+
+export function connect(options: GlobalOptions): FlotillaClient {
+  const endpoints = options.endpoints.split(',').map((each) => each.trim());
+  const tls = tlsOf(options);
   return new FlotillaClient({
     endpoints: endpoints.map(withScheme),
     timeoutMs: options.commandTimeout,
-    ...(Object.keys(tls).length > 0 && { tls }),
+    ...(tls && { tls }),
     ...(options.token !== undefined && { token: options.token }),
   });
 }
 
-function withScheme(endpoint: string): string {
+export function withScheme(endpoint: string): string {
   if (endpoint === '') throw new UsageError('--endpoints holds an empty address');
   return /^[a-z]+:\/\//.test(endpoint) ? endpoint : `http://${endpoint}`;
 }

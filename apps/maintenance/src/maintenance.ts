@@ -80,11 +80,12 @@ export class MaintenanceApp {
     const { store } = this;
     if (!store) return undefined;
     const config = this.loaded.config.backup;
+    const source = new NodeTableSource(this.ways);
     return new BackupEngine({
       store,
       keys: openKeys(config.keyFiles),
-      source: new NodeTableSource(this.ways),
-      shadows: new NodeShadows(this.ways),
+      source,
+      shadows: new NodeShadows(this.ways, source),
       clock: SYSTEM_BACKUP_CLOCK,
       config,
       runner: config.runner === '' ? hostname() : config.runner,

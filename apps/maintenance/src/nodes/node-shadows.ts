@@ -12,6 +12,7 @@ import {
   type FillRequest,
   type ShadowHandle,
   type ShadowWriter,
+  type TableSource,
 } from '@flotilla/backup';
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { shadowV1 } from '@flotilla/proto';
@@ -29,7 +30,10 @@ const {
 } = shadowV1;
 
 export class NodeShadows implements ShadowWriter {
-  constructor(private readonly ways: NodeWays) {}
+  constructor(
+    private readonly ways: NodeWays,
+    private readonly source: Pick<TableSource, 'cluster'>,
+  ) {}
 
   async begin(table: string, purpose: string, replace: boolean): Promise<BeginOutcome> {
     const request = { table, purpose, source: undefined, replace };
@@ -91,7 +95,19 @@ export class NodeShadows implements ShadowWriter {
       [Completed.UNRECOGNIZED]: 'missing',
     } as const;
     const kind = kinds[response.outcome];
+    const isDoubtful = kind === 'missing' || kind === 'other-table';
+    const done = isDoubtful ? await this.completed(request) : undefined;
+    if (done) return done;
     return { kind, revision: Number(response.revision), epoch: Number(response.epoch) };
+  }
+
+  /** A completion whose answer was lost, and which was asked for again: the name means the shadow. */
+  private async completed(request: CompleteRequest): Promise<CompleteOutcome | undefined> {
+    const { tables } = await this.source.cluster(AbortSignal.timeout(TABLE_CALL_MS));
+    const { table, tableId } = request.shadow;
+    const now = tables.find(({ name }) => name === table);
+    if (now?.tableId !== tableId) return undefined;
+    return { kind: 'completed', revision: request.revision, epoch: now.epoch };
   }
 
   async drop({ table, tableId, token }: ShadowHandle): Promise<boolean> {

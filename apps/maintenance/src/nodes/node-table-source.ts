@@ -61,7 +61,7 @@ export class NodeTableSource implements TableSource {
         signal,
         metadata,
       })) {
-        const chunk = sinceRevision === 0 ? wholeChunk(bytes) : changedChunk(bytes);
+        const chunk = hot.decodeTableChunk(bytes);
         more = chunk.more;
         yield chunk;
       }
@@ -121,37 +121,6 @@ export class NodeTableSource implements TableSource {
 }
 
 const NOTHING = new Uint8Array(0);
-const NO_KEYS: readonly Buffer[] = [];
-
-interface ChunkOfStream extends SourceChunk {
-  readonly more: boolean;
-}
-
-function wholeChunk(bytes: Buffer): ChunkOfStream {
-  const { position, rows, more } = hot.decodeTableChunk(bytes);
-  return { position, rows, deletedKeys: NO_KEYS, more };
-}
-
-function changedChunk(bytes: Buffer): ChunkOfStream {
-  const { position, rows, deletedKeys, more } = feedV1.TableChunk.decode(bytes);
-  return {
-    position: position && {
-      tableId: Number(position.tableId),
-      epoch: Number(position.epoch),
-      appliedIndex: Number(position.appliedIndex),
-      revision: Number(position.revision),
-    },
-    rows: rows.map((row) => ({
-      key: row.key,
-      value: row.value,
-      createRevision: Number(row.createRevision),
-      modRevision: Number(row.modRevision),
-      version: Number(row.version),
-    })),
-    deletedKeys,
-    more,
-  };
-}
 
 function replicasOf({ replicas, preferredLeader }: feedV1.Table): readonly number[] {
   return [preferredLeader, ...replicas.filter((each) => each !== preferredLeader)].map(Number);
