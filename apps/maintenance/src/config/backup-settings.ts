@@ -6,7 +6,8 @@ export const BACKUP_SETTINGS: readonly Setting[] = [
     key: 'backup.store',
     kind: 'string',
     default: '',
-    description: 'where backups lie: file:///a/folder; empty: there are none',
+    description:
+      'where backups lie: file:///a/folder or s3://bucket/prefix?region=...; empty: nowhere',
   },
   {
     key: 'backup.runner',

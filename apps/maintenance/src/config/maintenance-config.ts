@@ -7,6 +7,7 @@
  */
 import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, TABLES_AT_ONCE_MAX } from '@flotilla/backup';
 import { GRPC_TRANSPORTS, type GrpcTransport } from '@flotilla/grpc';
+import { ObjectStoreError, parseObjectStoreUrl } from '@flotilla/object-store';
 import {
   CertificateForTls,
   CLI_ENVIRONMENT,
@@ -62,7 +63,11 @@ function KnownKey(): PropertyDecorator {
 }
 
 export class BackupConfig {
-  @constraint('storeUrl', 'expected a URL such as file:///backups', isStoreUrl)
+  @constraint(
+    'storeUrl',
+    'expected a URL such as file:///backups or s3://bucket/prefix',
+    isStoreUrl,
+  )
   readonly store: string = '';
   @Text() readonly runner: string = '';
   @IsObject({ message: 'expected id=file pairs' })
@@ -117,5 +122,12 @@ export function maintenanceSchema(version: string): ConfigSchema<MaintenanceConf
 }
 
 function isStoreUrl(value: unknown): boolean {
-  return typeof value === 'string' && (value === '' || URL.canParse(value));
+  if (typeof value !== 'string') return false;
+  try {
+    if (value !== '') parseObjectStoreUrl(value);
+    return true;
+  } catch (error) {
+    if (error instanceof ObjectStoreError) return false;
+    throw error;
+  }
 }
