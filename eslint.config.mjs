@@ -88,7 +88,7 @@ const BOUNDARIES = [
   },
   {
     sourceTag: 'scope:cli',
-    onlyDependOnLibsWithTags: ['scope:client', 'scope:grpc', 'scope:proto'],
+    onlyDependOnLibsWithTags: ['scope:backup', 'scope:client', 'scope:grpc', 'scope:proto'],
   },
   {
     sourceTag: 'scope:e2e',

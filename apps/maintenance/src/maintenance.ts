@@ -15,9 +15,11 @@ import { openKeys, openStore } from './backups/open-store.js';
 import { type MaintenanceConfig } from './config/maintenance-config.js';
 import { SYSTEM_CLOCK } from './maintenance-clock.js';
 import { MaintenanceServers, type ServedAddresses } from './maintenance-servers.js';
+import { NodeCopies } from './nodes/node-copies.js';
 import { NodeShadows } from './nodes/node-shadows.js';
 import { NodeTableSource } from './nodes/node-table-source.js';
 import { NodeWays } from './nodes/node-ways.js';
+import { RegattaService } from './regatta/regatta.service.js';
 
 /** Running calls may take this long when the app stops. */
 const DRAIN_MS = 10_000;
@@ -26,6 +28,8 @@ export class MaintenanceApp {
   readonly lifecycle: Lifecycle;
   private readonly health: HealthRegistry;
   private readonly ways: NodeWays;
+  private readonly source: NodeTableSource;
+  private readonly shadows: NodeShadows;
   private store: ObjectStore | undefined;
   private servers: MaintenanceServers | undefined;
   private served: ServedAddresses | undefined;
@@ -36,6 +40,8 @@ export class MaintenanceApp {
   ) {
     this.health = new HealthRegistry(logger.child('health'));
     this.ways = new NodeWays(loaded.config.cluster, SYSTEM_CLOCK);
+    this.source = new NodeTableSource(this.ways);
+    this.shadows = new NodeShadows(this.ways, this.source);
     this.lifecycle = new Lifecycle({ logger: logger.child('lifecycle') })
       .add({ name: 'nodes', stop: async () => this.ways.close() })
       .add({
@@ -71,7 +77,15 @@ export class MaintenanceApp {
       SYSTEM_CLOCK,
       logger.child('backups'),
     );
-    this.servers = new MaintenanceServers({ loaded, health, logger, services: [backups] });
+    const regatta = new RegattaService({
+      role: loaded.command === 'follower' ? 'follower' : 'leader',
+      source: this.source,
+      shadows: this.shadows,
+      copies: new NodeCopies(this.ways),
+      logger: logger.child('regatta'),
+    });
+    const services = [backups, regatta];
+    this.servers = new MaintenanceServers({ loaded, health, logger, services });
     this.served = await this.servers.start();
     this.health.watch();
   }
@@ -80,12 +94,11 @@ export class MaintenanceApp {
     const { store } = this;
     if (!store) return undefined;
     const config = this.loaded.config.backup;
-    const source = new NodeTableSource(this.ways);
     return new BackupEngine({
       store,
       keys: openKeys(config.keyFiles),
-      source,
-      shadows: new NodeShadows(this.ways, source),
+      source: this.source,
+      shadows: this.shadows,
       clock: SYSTEM_BACKUP_CLOCK,
       config,
       runner: config.runner === '' ? hostname() : config.runner,

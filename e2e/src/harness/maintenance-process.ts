@@ -49,7 +49,7 @@ export class MaintenanceProcess {
 
   async start(): Promise<void> {
     this.printed = '';
-    const child = spawn(process.execPath, [PROGRAM, 'serve', ...this.flags], {
+    const child = spawn(process.execPath, [PROGRAM, 'leader', ...this.flags], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: cleanEnvironment(),
     });

@@ -15,7 +15,7 @@ interface Codec<T> {
 }
 
 export class BackupsClient {
-  private readonly client: GrpcClient;
+  readonly client: GrpcClient;
 
   constructor(
     address: string,

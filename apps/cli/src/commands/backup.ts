@@ -13,6 +13,7 @@ import { type BackupContext, withBackups } from '../backups/backup-context.js';
 import { TableBars } from '../backups/table-bars.js';
 import type { Printer } from '../output/printer.js';
 import { EXIT_FAILED } from '../usage-error.js';
+import { addFolderCommands } from './backup-folder.js';
 import { addRestore } from './backup-restore.js';
 
 const DEFAULT_ADDRESS = 'http://127.0.0.1:8445';
@@ -32,6 +33,7 @@ export function addBackup(program: Command): void {
   addVerify(backup);
   addPrune(backup);
   addRestore(backup);
+  addFolderCommands(backup);
 }
 
 interface CreateFlags {

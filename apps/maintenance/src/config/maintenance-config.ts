@@ -113,7 +113,10 @@ export function maintenanceSchema(version: string): ConfigSchema<MaintenanceConf
       name: 'maintenance',
       description: 'Flotilla maintenance: backups and restores of a cluster',
       version,
-      commands: [{ name: 'serve', description: 'serves backups and restores' }],
+      commands: [
+        { name: 'leader', description: 'in a leader cluster: serves backups and restores' },
+        { name: 'follower', description: 'in a follower cluster: serves backups and resets' },
+      ],
     },
     settings: MAINTENANCE_SETTINGS,
     type: MaintenanceConfig,

@@ -166,7 +166,7 @@ export class FakeCluster implements TableSource, ShadowWriter {
     }
     const table = new FakeTable(there.tableId, there.tableId);
     for (const { key, value } of there.rows) table.put(key, value);
-    table.revision = Math.max(revision, before?.revision ?? 0) + 1;
+    table.revision = Math.max(revision, before?.revision ?? 0, table.revision) + 1;
     this.shadows.delete(shadow.table);
     this.tables.set(shadow.table, table);
     return { kind: 'completed', revision: table.revision, epoch: table.epoch };

@@ -1,0 +1,92 @@
+/**
+ * Folders of Regatta's backup tool: those that were recorded restore or are refused for the right reason,
+ * and those that we write are restored by us.
+ */
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { FlotillaClient } from '@flotilla/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Cli } from '../harness/cli.js';
+import { MaintenanceProcess } from '../harness/maintenance-process.js';
+import { NodeProcess, ROOT, temporaryFolder } from '../harness/node-process.js';
+
+const RECORDED = resolve(ROOT, '../shared/data/regatta');
+const isRecorded = existsSync(join(RECORDED, 'backup/manifest.json'));
+if (!isRecorded) console.warn(`NOT TESTED: there are no recorded backups in ${RECORDED}`);
+
+let node: NodeProcess;
+let app: MaintenanceProcess;
+let client: FlotillaClient;
+const folder = temporaryFolder('regatta');
+
+beforeAll(async () => {
+  node = await NodeProcess.start();
+  app = await MaintenanceProcess.start([node.apiAddress], join(folder, 'store'));
+  client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: 30_000 });
+});
+
+afterAll(async () => {
+  client?.close();
+  await app?.kill();
+  await node?.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function backup(...args: string[]) {
+  return new Cli(node.apiAddress).run(['backup', ...args, '--maintenance', app.address]);
+}
+
+async function count(table: string): Promise<number> {
+  const everything = { key: Buffer.from([0]), rangeEnd: Buffer.from([0]) };
+  return (await client.range({ table, ...everything, countOnly: true, linearizable: true })).count;
+}
+
+const tableNames = async () => (await client.listTables()).map(({ name }) => name);
+
+describe.skipIf(!isRecorded)('a folder that Regatta has written', () => {
+  it.each([
+    ['backup-corrupted', 'regatta-test.bak: its MD5 is 897ed6ba'],
+    ['backup-missing-file', 'regatta-test.bak: it cannot be read'],
+  ])('%s is refused before anything is restored', async (name, reason) => {
+    const { code, stderr } = await backup('from-folder', join(RECORDED, name));
+    expect(code).toBe(1);
+    expect(stderr).toContain(reason);
+    expect(await tableNames()).toEqual([]);
+  });
+
+  it('restores its thousand rows, and its table without any', async () => {
+    const { code, stderr } = await backup('from-folder', join(RECORDED, 'backup'));
+    expect(stderr).toContain('restored regatta-test: 9690 bytes');
+    expect(code).toBe(0);
+    expect(await count('regatta-test')).toBe(1_000);
+    expect(await count('applicable-device-secure-policy')).toBe(0);
+  });
+
+  it('that holds an empty file makes the table empty', async () => {
+    const { code } = await backup('from-folder', join(RECORDED, 'backup-empty'));
+    expect(code).toBe(0);
+    expect(await count('regatta-test')).toBe(0);
+  });
+});
+
+describe('a folder that we write', () => {
+  it('has what its manifest says, and comes back in the place of what is there', async () => {
+    await client.createTable('t');
+    const value = Buffer.alloc(1_900_000, 7);
+    for (let at = 0; at < 5; at++) await client.put({ table: 't', key: `key ${at}`, value });
+    const target = join(folder, 'written');
+    const { code, stderr } = await backup('to-folder', target, 't');
+    expect(stderr).toContain('written t: ');
+    expect(code).toBe(0);
+    expect(readdirSync(target).sort()).toEqual(['manifest.json', 't.bak']);
+    await client.deleteRange({ table: 't', key: 'key 2' });
+    await client.put({ table: 't', key: 'other', value: 'x' });
+    const last = (await client.put({ table: 't', key: 'other', value: 'y' })).header.revision;
+    expect(await backup('from-folder', target)).toMatchObject({ code: 0 });
+    expect(await count('t')).toBe(5);
+    const { kvs } = await client.range({ table: 't', key: 'key 2', linearizable: true });
+    expect(kvs[0]?.value.equals(value)).toBe(true);
+    const next = (await client.put({ table: 't', key: 'next', value: 'x' })).header.revision;
+    expect(next).toBeGreaterThan(last);
+  });
+});
