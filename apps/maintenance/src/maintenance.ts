@@ -9,7 +9,10 @@ import { hostname } from 'node:os';
 import { SYSTEM_BACKUP_CLOCK } from '@flotilla/backup';
 import { type ObjectStore } from '@flotilla/object-store';
 import { HealthRegistry, Lifecycle, type LoadedConfig, type Logger } from '@flotilla/platform';
+import { register } from 'prom-client';
 import { BackupEngine } from './backups/backup-engine.js';
+import { BackupMetrics } from './backups/backup-metrics.js';
+import { BackupSchedule } from './backups/backup-schedule.js';
 import { BackupsService } from './backups/backups.service.js';
 import { openKeys, openStore } from './backups/open-store.js';
 import { type MaintenanceConfig } from './config/maintenance-config.js';
@@ -32,6 +35,7 @@ export class MaintenanceApp {
   private readonly shadows: NodeShadows;
   private store: ObjectStore | undefined;
   private servers: MaintenanceServers | undefined;
+  private schedule: BackupSchedule | undefined;
   private served: ServedAddresses | undefined;
 
   constructor(
@@ -71,12 +75,9 @@ export class MaintenanceApp {
   private async serve(): Promise<void> {
     const { loaded, health, logger } = this;
     const { retention } = loaded.config;
-    const backups = new BackupsService(
-      this.engine(),
-      retention,
-      SYSTEM_CLOCK,
-      logger.child('backups'),
-    );
+    const metrics = new BackupMetrics(register, SYSTEM_CLOCK);
+    const engine = this.engine(metrics);
+    const backups = new BackupsService(engine, retention, SYSTEM_CLOCK, logger.child('backups'));
     const regatta = new RegattaService({
       role: loaded.command === 'follower' ? 'follower' : 'leader',
       source: this.source,
@@ -87,10 +88,19 @@ export class MaintenanceApp {
     const services = [backups, regatta];
     this.servers = new MaintenanceServers({ loaded, health, logger, services });
     this.served = await this.servers.start();
+    if (engine) this.begin(engine, metrics);
     this.health.watch();
   }
 
-  private engine(): BackupEngine | undefined {
+  private begin(engine: BackupEngine, metrics: BackupMetrics): void {
+    const { retention: rules, schedule: config } = this.loaded.config;
+    const logger = this.logger.child('schedule');
+    const clock = SYSTEM_CLOCK;
+    this.schedule = new BackupSchedule({ engine, config, rules, metrics, clock, logger });
+    this.schedule.start();
+  }
+
+  private engine(metrics: BackupMetrics): BackupEngine | undefined {
     const { store } = this;
     if (!store) return undefined;
     const config = this.loaded.config.backup;
@@ -102,10 +112,12 @@ export class MaintenanceApp {
       clock: SYSTEM_BACKUP_CLOCK,
       config,
       runner: config.runner === '' ? hostname() : config.runner,
+      onGood: (manifest) => metrics.good(manifest),
     });
   }
 
   private async stopServing(deadlineMs: number): Promise<void> {
+    await this.schedule?.stop();
     await this.servers?.stop(Math.min(deadlineMs / 2, DRAIN_MS));
     this.health.close();
   }

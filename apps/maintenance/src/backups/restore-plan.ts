@@ -23,6 +23,8 @@ export interface RestoreWish {
   /** Of the one table; empty for "<name>-restored". */
   readonly as: string;
   readonly replaceUnfinished: boolean;
+  /** Only to see whether it can be done: nothing of it is ever seen. */
+  readonly isDrill?: boolean;
 }
 
 export interface PlannedTable {
@@ -32,6 +34,7 @@ export interface PlannedTable {
   readonly replacesTableId: number;
   readonly purpose: string;
   readonly replaceUnfinished: boolean;
+  readonly isDrill: boolean;
   readonly readers: ReturnType<typeof readersOf>;
 }
 
@@ -41,6 +44,7 @@ export interface RestorePlan {
 }
 
 export const RESTORED_ENDING = '-restored';
+export const DRILL_ENDING = '-restore-drill';
 
 export function planRestore(
   chain: readonly Manifest[],
@@ -51,13 +55,15 @@ export function planRestore(
 ): RestorePlan {
   const newest = chain.at(-1);
   if (!newest) throw new BackupError('BACKUP_NOT_FOUND', 'there is no such backup');
+  const { isDrill = false } = wish;
   const names = wish.tables.length > 0 ? wish.tables : newest.tables.map(({ name }) => name);
   if (wish.as !== '' && (names.length !== 1 || wish.inPlace)) {
     throw new BackupError('INVALID', 'as: a name is for one table that is not restored in place');
   }
   const tables = names.map((name): PlannedTable => {
     const table = findTable(newest, name);
-    const as = wish.inPlace ? name : wish.as || `${name}${RESTORED_ENDING}`;
+    const ending = isDrill ? DRILL_ENDING : RESTORED_ENDING;
+    const as = wish.inPlace ? name : wish.as || `${name}${ending}`;
     const replaced = there.find((each) => each.name === as);
     if (replaced && !wish.inPlace) {
       throw new BackupError('INVALID', `as: there is a table ${as} already`);
@@ -67,7 +73,8 @@ export function planRestore(
       as,
       revision: table.revision,
       replacesTableId: replaced?.tableId ?? 0,
-      purpose: `restore/${newest.id}/${name}`,
+      purpose: `${isDrill ? 'drill' : 'restore'}/${newest.id}/${name}`,
+      isDrill,
       replaceUnfinished: wish.replaceUnfinished,
       readers: readersOf(chain, table, objects, keys),
     };

@@ -41,8 +41,9 @@ export function runRestore(
       rows: (afterKey: Buffer | undefined) => readChain(planned.readers, signal, afterKey),
       onProgress: (progress: RestoreProgress) => listener(planned, progress),
     };
-    const { as: table, replacesTableId, purpose, revision, replaceUnfinished } = planned;
-    const target = { table, replacesTableId, purpose, revision, replaceShadow: replaceUnfinished };
+    const { as: table, replacesTableId, purpose, revision, isDrill } = planned;
+    const replaceShadow = planned.replaceUnfinished;
+    const target = { table, replacesTableId, purpose, revision, replaceShadow, isDrill };
     return { planned, restored: await restoreTable(parts, target) };
   });
 }

@@ -70,4 +70,22 @@ export const BACKUP_SETTINGS: readonly Setting[] = [
     default: '24h',
     description: 'what a run that died has left is deleted when it is so old',
   },
+  {
+    key: 'schedule.full',
+    kind: 'string',
+    default: '',
+    description: 'when full backups are made, as a cron expression in UTC; empty: never',
+  },
+  {
+    key: 'schedule.incremental',
+    kind: 'string',
+    default: '',
+    description: 'when incremental backups are made; full where there is nothing to add to',
+  },
+  {
+    key: 'schedule.drill',
+    kind: 'string',
+    default: '',
+    description: 'when the newest backup is restored out of sight, to see whether it can be',
+  },
 ];

@@ -26,6 +26,7 @@ import {
   TlsConfig,
 } from '@flotilla/platform';
 import { Type } from 'class-transformer';
+import { Cron } from 'croner';
 import { IsObject, ValidateNested } from 'class-validator';
 import { MAINTENANCE_SETTINGS } from './settings.js';
 
@@ -62,6 +63,18 @@ function KnownKey(): PropertyDecorator {
   });
 }
 
+function CronExpression(): PropertyDecorator {
+  return constraint('cron', 'expected a cron expression such as "0 3 * * *"', (value) => {
+    if (typeof value !== 'string') return false;
+    if (value === '') return true;
+    try {
+      return new Cron(value, { paused: true }).nextRun() !== null;
+    } catch {
+      return false;
+    }
+  });
+}
+
 export class BackupConfig {
   @constraint(
     'storeUrl',
@@ -87,6 +100,13 @@ export class RetentionConfig {
   @DurationBetween(HOUR_MS, 365 * 24 * HOUR_MS) readonly unfinishedMs: number = 0;
 }
 
+/** When what is done by itself, as cron expressions; empty for never. */
+export class ScheduleConfig {
+  @CronExpression() readonly full: string = '';
+  @CronExpression() readonly incremental: string = '';
+  @CronExpression() readonly drill: string = '';
+}
+
 export class RestConfig {
   @ServiceUrl(['http']) readonly address: string = '';
   @DurationBetween(1, HOUR_MS) readonly readTimeoutMs: number = 0;
@@ -104,6 +124,9 @@ export class MaintenanceConfig {
   @ValidateNested()
   @Type(() => RetentionConfig)
   readonly retention: RetentionConfig = new RetentionConfig();
+  @ValidateNested()
+  @Type(() => ScheduleConfig)
+  readonly schedule: ScheduleConfig = new ScheduleConfig();
   @ValidateNested() @Type(() => RestConfig) readonly rest: RestConfig = new RestConfig();
 }
 

@@ -23,6 +23,8 @@ export interface RestoreTarget {
   readonly replaceShadow: boolean;
   /** The rows are of it. */
   readonly revision: number;
+  /** Only to see whether it can be done: what was filled is given up at the end. */
+  readonly isDrill?: boolean;
 }
 
 export interface RestoreProgress {
@@ -67,8 +69,12 @@ export async function restoreTable(
   }
   await filler.flush();
   signal.throwIfAborted();
-  const { replacesTableId, revision } = target;
+  const { replacesTableId, revision, isDrill = false } = target;
   const { shadow } = begun;
+  if (isDrill) {
+    if (!(await shadows.drop(shadow))) throw refused(target.table, 'missing');
+    return { ...filler.progress, tableId: 0, revision, epoch: 0 };
+  }
   const done = await shadows.complete({ shadow, replacesTableId, revision });
   if (done.kind !== 'completed') throw refused(target.table, done.kind);
   const { epoch } = done;
