@@ -1,6 +1,7 @@
 /** `flotilla backup restore`: tables of a backup, under new names or in place. */
 import type { backupsV1 as v1 } from '@flotilla/proto';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { UsageError } from '../usage-error.js';
 import { type BackupContext, withBackups } from '../backups/backup-context.js';
 import { megabytes } from '../backups/backup-json.js';
 import { TableBars } from '../backups/table-bars.js';
@@ -8,6 +9,7 @@ import type { Printer } from '../output/printer.js';
 
 interface RestoreFlags {
   readonly id: string;
+  readonly before: bigint;
   readonly inPlace: boolean;
   readonly as: string;
   readonly dryRun: boolean;
@@ -20,6 +22,11 @@ export function addRestore(backup: Command): void {
     .description('restore all tables of a backup, or those that are named')
     .argument('[tables...]')
     .option('--id <id>', 'backup; the newest one if none is named', '')
+    .addOption(
+      new Option('--before <time>', 'the newest backup that was finished by then, as ISO 8601')
+        .default(0n, 'now')
+        .argParser(toTime),
+    )
     .option('--as <name>', 'name of the restored table, where one is restored', '')
     .option('--in-place', 'replace the tables of the same names', false)
     .option('--dry-run', 'only say what would be done', false)
@@ -37,7 +44,8 @@ async function restore(
   const bars = new TableBars('restored');
   let done: v1.RestoreBackupProgress_Done | undefined;
   try {
-    for await (const { kind: step } of backups.restore({ ...flags, tables })) {
+    const { before: beforeMs, ...wish } = flags;
+    for await (const { kind: step } of backups.restore({ ...wish, beforeMs, tables })) {
       if (step?.$case === 'plan') {
         if (flags.dryRun) await printPlan(printer, step.value);
         else bars.begin(step.value.tables.length);
@@ -92,4 +100,10 @@ async function printDone(printer: Printer, done: v1.RestoreBackupProgress_Done):
     const size = `${rows} rows, ${megabytes(bytes)}`;
     await printer.out.line(`Table ${table} restored as ${as}: ${size}, revision ${revision}`);
   }
+}
+
+function toTime(text: string): bigint {
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw new UsageError(`--before: expected a time, got "${text}"`);
+  return BigInt(ms);
 }

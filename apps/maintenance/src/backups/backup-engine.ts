@@ -80,11 +80,15 @@ export class BackupEngine {
   }
 
   /** The newest one for an empty id. */
-  async find(id: string, signal: AbortSignal): Promise<Manifest> {
+  async find(id: string, signal: AbortSignal, beforeMs = 0): Promise<Manifest> {
     if (id !== '') return this.catalog.find(id, signal);
-    const newest = (await this.catalog.list(signal)).good.at(-1);
+    const { good } = await this.catalog.list(signal);
+    const due = (manifest: Manifest) =>
+      beforeMs === 0 || Date.parse(manifest.finishedAt) <= beforeMs;
+    const newest = good.findLast(due);
     if (newest) return newest;
-    throw new BackupError('BACKUP_NOT_FOUND', 'there is no backup yet');
+    const when = beforeMs === 0 ? 'yet' : `from before ${new Date(beforeMs).toISOString()}`;
+    throw new BackupError('BACKUP_NOT_FOUND', `there is no backup ${when}`);
   }
 
   async chain(id: string, signal: AbortSignal): Promise<readonly Manifest[]> {
@@ -112,7 +116,8 @@ export class BackupEngine {
   }
 
   async plan(wish: RestoreWish, signal: AbortSignal): Promise<RestorePlan> {
-    const chain = await this.chain(wish.id, signal);
+    const { id } = await this.find(wish.id, signal, wish.beforeMs);
+    const chain = await this.catalog.chain(id, signal);
     const cluster = await this.parts.source.cluster(signal);
     return planRestore(chain, wish, cluster.tables, this.objects, this.parts.keys);
   }
@@ -131,7 +136,14 @@ export class BackupEngine {
 
   /** Restores the newest backup where nobody sees it, and gives it up again. Rows that were read. */
   async drill(signal: AbortSignal): Promise<number> {
-    const what = { id: '', tables: [], inPlace: false, as: '', replaceUnfinished: true };
+    const what = {
+      id: '',
+      beforeMs: 0,
+      tables: [],
+      inPlace: false,
+      as: '',
+      replaceUnfinished: true,
+    };
     const plan = await this.plan({ ...what, isDrill: true }, signal);
     const restored = await this.restore(plan, signal, () => undefined);
     return restored.reduce((sum, each) => sum + each.restored.rows, 0);

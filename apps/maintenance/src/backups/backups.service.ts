@@ -24,6 +24,9 @@ import { toDone, toPlan } from './restore-messages.js';
 
 export const BACKUPS_SERVICE = 'flotilla.maintenance.v1.Backups';
 
+/** The last moment that a date can tell. */
+const TIME_MS_MAX = 8.64e15;
+
 interface Codec<T> {
   decode(bytes: Uint8Array): T;
 }
@@ -130,7 +133,8 @@ export class BackupsService {
     const told = new ProgressSink<v1.RestoreBackupProgress>(sink, this.clock, (message) =>
       v1.RestoreBackupProgress.encode(message).finish(),
     );
-    const plan = await engine.plan(request, call.signal);
+    const beforeMs = Math.min(Number(request.beforeMs), TIME_MS_MAX);
+    const plan = await engine.plan({ ...request, beforeMs }, call.signal);
     await told.tell({ kind: { $case: 'plan', value: toPlan(plan, request.dryRun) } });
     if (request.dryRun) return;
     const restored = await engine.restore(plan, call.signal, ({ as }, { rows, bytes }) =>

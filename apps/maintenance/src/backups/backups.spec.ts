@@ -105,6 +105,18 @@ describe('what operators ask for', () => {
     });
   });
 
+  it('takes the newest backup that was finished by the time that is told', async () => {
+    const { client, clock, table, cluster } = await start();
+    const first = await create(client);
+    table.put(Buffer.from('later'), Buffer.from('x'));
+    clock.nowMs += 60_000;
+    await create(client);
+    await restore(client, { beforeMs: first.finishedAtMs + 1n });
+    expect(cluster.tables.get('t-restored')?.versions).toHaveLength(50);
+    const early = restore(client, { beforeMs: first.finishedAtMs - 1n, as: 'x' });
+    await expect(early).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+
   it('is refused with the code that tells what to do', async () => {
     const { client, engine, cluster } = await start();
     await expect(restore(client, {})).rejects.toMatchObject({ code: status.NOT_FOUND });

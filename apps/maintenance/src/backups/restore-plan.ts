@@ -17,6 +17,8 @@ import {
 export interface RestoreWish {
   /** Empty for the newest backup. */
   readonly id: string;
+  /** Where no backup is named: the newest one that was finished by then; 0 for the newest of all. */
+  readonly beforeMs: number;
   /** Empty for all of it. */
   readonly tables: readonly string[];
   readonly inPlace: boolean;

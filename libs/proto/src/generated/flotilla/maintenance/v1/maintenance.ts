@@ -186,6 +186,8 @@ export interface RestoreBackupRequest {
   dryRun: boolean;
   /** Gives up what another restore has begun under the same name. */
   replaceUnfinished: boolean;
+  /** With an empty id: the newest backup that was finished by then, in milliseconds since the epoch; 0: the newest. */
+  beforeMs: bigint;
 }
 
 export interface RestoreBackupProgress {
@@ -2007,7 +2009,7 @@ export const PruneBackupsResponse_Decision: MessageFns<PruneBackupsResponse_Deci
 };
 
 function createBaseRestoreBackupRequest(): RestoreBackupRequest {
-  return { id: "", tables: [], inPlace: false, as: "", dryRun: false, replaceUnfinished: false };
+  return { id: "", tables: [], inPlace: false, as: "", dryRun: false, replaceUnfinished: false, beforeMs: 0n };
 }
 
 export const RestoreBackupRequest: MessageFns<RestoreBackupRequest> = {
@@ -2029,6 +2031,12 @@ export const RestoreBackupRequest: MessageFns<RestoreBackupRequest> = {
     }
     if (message.replaceUnfinished !== false) {
       writer.uint32(48).bool(message.replaceUnfinished);
+    }
+    if (message.beforeMs !== 0n) {
+      if (BigInt.asUintN(64, message.beforeMs) !== message.beforeMs) {
+        throw new globalThis.Error("value provided for field message.beforeMs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.beforeMs);
     }
     return writer;
   },
@@ -2094,6 +2102,14 @@ export const RestoreBackupRequest: MessageFns<RestoreBackupRequest> = {
             message.replaceUnfinished = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.beforeMs = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2117,6 +2133,7 @@ export const RestoreBackupRequest: MessageFns<RestoreBackupRequest> = {
     message.as = object.as ?? "";
     message.dryRun = object.dryRun ?? false;
     message.replaceUnfinished = object.replaceUnfinished ?? false;
+    message.beforeMs = (object.beforeMs !== undefined && object.beforeMs !== null) ? BigInt(object.beforeMs) : 0n;
     return message;
   },
 };
