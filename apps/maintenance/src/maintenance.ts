@@ -22,6 +22,7 @@ import { NodeCopies } from './nodes/node-copies.js';
 import { NodeShadows } from './nodes/node-shadows.js';
 import { NodeTableSource } from './nodes/node-table-source.js';
 import { NodeWays } from './nodes/node-ways.js';
+import { PassedCluster } from './regatta/passed-cluster.js';
 import { RegattaService } from './regatta/regatta.service.js';
 
 /** Running calls may take this long when the app stops. */
@@ -85,7 +86,7 @@ export class MaintenanceApp {
       copies: new NodeCopies(this.ways),
       logger: logger.child('regatta'),
     });
-    const services = [backups, regatta];
+    const services = [backups, regatta, new PassedCluster(this.ways)];
     this.servers = new MaintenanceServers({ loaded, health, logger, services });
     this.served = await this.servers.start();
     if (engine) this.begin(engine, metrics);

@@ -5,6 +5,8 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { FlotillaClient } from '@flotilla/client';
+import { createGrpcClient } from '@flotilla/grpc';
+import { maintenanceV1, regattaV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cli } from '../harness/cli.js';
 import { MaintenanceProcess } from '../harness/maintenance-process.js';
@@ -66,6 +68,24 @@ describe.skipIf(!isRecorded)('a folder that Regatta has written', () => {
     const { code } = await backup('from-folder', join(RECORDED, 'backup-empty'));
     expect(code).toBe(0);
     expect(await count('regatta-test')).toBe(0);
+  });
+});
+
+describe("what Regatta's own tool asks", () => {
+  it('is answered at one address: which tables there are, and their streams', async () => {
+    await client.createTable('asked');
+    await client.put({ table: 'asked', key: 'a', value: 'b' });
+    const direct = createGrpcClient(app.address);
+    const options = { deadlineMs: 30_000 };
+    const request = regattaV1.StatusRequest.encode({ config: false }).finish();
+    const answer = await direct.unary('/regatta.v1.Cluster/Status', request, options);
+    expect(Object.keys(regattaV1.StatusResponse.decode(answer).tables)).toContain('asked');
+    const table = maintenanceV1.BackupRequest.encode({ table: Buffer.from('asked') }).finish();
+    let bytes = 0;
+    const stream = direct.serverStream('/maintenance.v1.Maintenance/Backup', table, options);
+    for await (const chunk of stream) bytes += chunk.length;
+    expect(bytes).toBeGreaterThan(20);
+    direct.close();
   });
 });
 
