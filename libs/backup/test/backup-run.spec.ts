@@ -159,6 +159,36 @@ describe('a run', () => {
   });
 });
 
+describe('a backup', () => {
+  it('holds keys and values of the largest size, in chunks that are smaller than one of them', async () => {
+    const cluster = new FakeCluster();
+    const table = cluster.create('t');
+    for (let at = 0; at < 4; at++) {
+      const key = Buffer.alloc(1_024, 250 + at);
+      table.put(key, Buffer.from(Array.from({ length: 2 * 1024 * 1024 }, (_, i) => (i * i) >> at)));
+    }
+    table.put(Buffer.from([0]), Buffer.alloc(0));
+    const bench = new Bench(cluster);
+    const { id } = await bench.create({ keyId: 'k2' });
+    const found = await bench.rows(id, 't');
+    const due = recordsAt(table, 5);
+    expect(found.map(({ key }) => key.toString('hex'))).toEqual(
+      due.map(({ key }) => key.toString('hex')),
+    );
+    for (const [at, { value }] of found.entries()) {
+      expect(due[at]?.value.equals(value)).toBe(true);
+    }
+  });
+
+  it('whose parent is taken away while it is made does not come to be', async () => {
+    const { cluster, bench } = filled(10);
+    const parent = await bench.create();
+    cluster.onChunk = () => void bench.store.delete(`backups/${parent.id}/manifest.json`);
+    await expect(bench.create({ parent })).rejects.toMatchObject({ code: 'BACKUP_NOT_FOUND' });
+    expect((await bench.catalog.list()).good).toEqual([]);
+  });
+});
+
 describe('a restore', () => {
   it('goes on behind the last batch after it was killed, and gives every row once', async () => {
     const { cluster, bench } = filled(12_000);

@@ -75,7 +75,7 @@ export function planRestore(
       as,
       revision: table.revision,
       replacesTableId: replaced?.tableId ?? 0,
-      purpose: `${isDrill ? 'drill' : 'restore'}/${newest.id}/${name}`,
+      purpose: `${isDrill ? 'drill' : 'restore'}/${newest.id}/${table.tableId}`,
       isDrill,
       replaceUnfinished: wish.replaceUnfinished,
       readers: readersOf(chain, table, objects, keys),

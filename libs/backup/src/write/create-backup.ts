@@ -128,6 +128,7 @@ class BackupRun {
         tables: written.filter((table) => table !== undefined),
         goneTables: this.gone,
       };
+      await this.checkParent();
       const bytes = encodeManifest(manifest, this.parts.keys);
       await this.parts.objects.write(manifestName(id), bytes, sha256Of(bytes), signal);
       return manifest;
@@ -135,6 +136,13 @@ class BackupRun {
       ending.abort();
       await signs;
     }
+  }
+
+  /** A prune may have taken it away just before this run said what it adds to. */
+  private async checkParent(): Promise<void> {
+    const { objects, keys, signal } = this.parts;
+    const { parent } = this.begun;
+    if (parent !== null) await new BackupCatalog(objects, keys).find(parent, signal);
   }
 
   async sayAlive(): Promise<void> {
