@@ -33,6 +33,7 @@ import { CLUSTER_CHANGES_SERVICE } from './cluster/cluster-changes.controller.js
 import { type KvNodeConfig } from './config/kv-node-config.js';
 import { FEED_SERVICE } from './feed/feed.service.js';
 import { CONTROLLER_METHODS } from './grpc-methods.js';
+import { MAINTENANCE_SERVICE, PassedMaintenance } from './maintenance/passed-maintenance.js';
 import { exposeNodeMetrics, type MetricSources } from './node/node-metrics.js';
 import { SHADOW_TABLES_SERVICE } from './shadow/shadow-api.js';
 import { TABLES_SERVICE } from './tables/tables.controller.js';
@@ -54,6 +55,7 @@ export interface ApiParts extends MetricSources {
 export class ApiServers {
   private readonly server: GrpcServer;
   private app: NestFastifyApplication | undefined;
+  private maintenance: PassedMaintenance | undefined;
 
   constructor(private readonly parts: ApiParts) {
     const { api, tables, replication, isFollower } = parts.loaded.config;
@@ -69,6 +71,7 @@ export class ApiServers {
     parts.cluster.register(this.server);
     this.server.authorize(SHADOW_TABLES_SERVICE, bearerAuth(tables.token));
     parts.cluster.shadowApi.register(this.server);
+    this.passMaintenance();
     if (!replication.enabled) return;
     // What it tells beyond the KV API is which tables there are: that is what the token guards.
     this.server.authorize(FEED_SERVICE, bearerAuth(tables.token));
@@ -94,7 +97,16 @@ export class ApiServers {
   /** Idempotent. Running calls may go on for `graceMs`. */
   async stop(graceMs: number): Promise<void> {
     await this.server.close({ graceMs });
+    this.maintenance?.close();
     await this.app?.close();
+  }
+
+  private passMaintenance(): void {
+    const { enabled, token, addresses } = this.parts.loaded.config.maintenance;
+    if (!enabled || addresses.length === 0) return;
+    this.server.authorize(MAINTENANCE_SERVICE, bearerAuth(token));
+    this.maintenance = new PassedMaintenance(addresses);
+    this.maintenance.register(this.server);
   }
 
   private async createApp(): Promise<NestFastifyApplication> {

@@ -10,11 +10,13 @@ import { maintenanceV1, regattaV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cli } from '../harness/cli.js';
 import { MaintenanceProcess } from '../harness/maintenance-process.js';
-import { NodeProcess, ROOT, temporaryFolder } from '../harness/node-process.js';
+import { freePort, NodeProcess, ROOT, temporaryFolder } from '../harness/node-process.js';
 
 const RECORDED = resolve(ROOT, '../shared/data/regatta');
 const isRecorded = existsSync(join(RECORDED, 'backup/manifest.json'));
 if (!isRecorded) console.warn(`NOT TESTED: there are no recorded backups in ${RECORDED}`);
+
+const TOKEN = 'secret';
 
 let node: NodeProcess;
 let app: MaintenanceProcess;
@@ -22,8 +24,11 @@ let client: FlotillaClient;
 const folder = temporaryFolder('regatta');
 
 beforeAll(async () => {
-  node = await NodeProcess.start();
-  app = await MaintenanceProcess.start([node.apiAddress], join(folder, 'store'));
+  const port = await freePort();
+  const passed = `--maintenance.address=http://127.0.0.1:${port}`;
+  node = await NodeProcess.start({ flags: [passed, `--maintenance.token=${TOKEN}`] });
+  const flags = [`--maintenance.token=${TOKEN}`];
+  app = await MaintenanceProcess.start([node.apiAddress], join(folder, 'store'), flags, port);
   client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: 30_000 });
 });
 
@@ -34,8 +39,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** Asked for where Regatta has it, at a node, which passes it on. */
 async function backup(...args: string[]) {
-  return new Cli(node.apiAddress).run(['backup', ...args, '--maintenance', app.address]);
+  const flags = ['--maintenance', node.apiAddress, '--token', TOKEN];
+  return new Cli(node.apiAddress).run(['backup', ...args, ...flags]);
 }
 
 async function count(table: string): Promise<number> {
@@ -76,7 +83,7 @@ describe("what Regatta's own tool asks", () => {
     await client.createTable('asked');
     await client.put({ table: 'asked', key: 'a', value: 'b' });
     const direct = createGrpcClient(app.address);
-    const options = { deadlineMs: 30_000 };
+    const options = { deadlineMs: 30_000, metadata: { authorization: `Bearer ${TOKEN}` } };
     const request = regattaV1.StatusRequest.encode({ config: false }).finish();
     const answer = await direct.unary('/regatta.v1.Cluster/Status', request, options);
     expect(Object.keys(regattaV1.StatusResponse.decode(answer).tables)).toContain('asked');
@@ -86,6 +93,22 @@ describe("what Regatta's own tool asks", () => {
     for await (const chunk of stream) bytes += chunk.length;
     expect(bytes).toBeGreaterThan(20);
     direct.close();
+  });
+});
+
+describe('a node that passes backups on', () => {
+  it('asks for the token first', async () => {
+    const flags = ['--maintenance', node.apiAddress, '--token', 'wrong'];
+    const target = join(folder, 'refused');
+    const refused = await new Cli(node.apiAddress).run([
+      'backup',
+      'to-folder',
+      target,
+      'x',
+      ...flags,
+    ]);
+    expect(refused).toMatchObject({ code: 1 });
+    expect(refused.stderr).toContain('Invalid token');
   });
 });
 

@@ -29,8 +29,9 @@ export class MaintenanceProcess {
     nodes: readonly string[],
     folder: string,
     flags: readonly string[] = [],
+    port?: number,
   ): Promise<MaintenanceProcess> {
-    const address = `http://127.0.0.1:${await freePort()}`;
+    const address = `http://127.0.0.1:${port ?? (await freePort())}`;
     const rest = `http://127.0.0.1:${await freePort()}`;
     const app = new MaintenanceProcess(address, rest, [
       `--maintenance.address=${address}`,

@@ -151,7 +151,7 @@ describe('a run', () => {
     const { id, tables } = await bench.create({ parent });
     expect(tables.find(({ name }) => name === 'a')).toMatchObject({
       sinceRevision: 0,
-      wholeBecause: 'the history does not reach back to revision 10',
+      wholeBecause: 'changes since 10 cannot be told: compacted',
     });
     expect(tables.find(({ name }) => name === 'b')).toMatchObject({ sinceRevision: 10, rows: 0 });
     expect(await bench.rows(id, 'a')).toEqual(recordsAt(table, table.revision));

@@ -129,6 +129,8 @@ export class StorageConfig {
 export class MaintenanceConfig {
   @Flag() readonly enabled: boolean = false;
   @Text() readonly token: string = '';
+  /** None: backups and restores are not served here. */
+  @ServiceUrlList({ optional: true }) readonly addresses: readonly string[] = [];
 }
 
 export class TablesConfig {

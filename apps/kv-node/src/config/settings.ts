@@ -330,6 +330,13 @@ const SERVICES: readonly Setting[] = [
     description: 'bearer token of the maintenance API, empty for no check',
   },
   {
+    key: 'maintenance.address',
+    kind: 'list',
+    default: [],
+    field: 'maintenance.addresses',
+    description: 'maintenance app that backups and restores asked for here are passed on to',
+  },
+  {
     key: 'tables.enabled',
     kind: 'bool',
     default: true,

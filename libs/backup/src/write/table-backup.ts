@@ -17,6 +17,9 @@ import { type SourceChunk, type SourcePosition, type TableSource } from '../port
 import { findProgress, type WrittenSegment } from './table-progress.js';
 import { type TableRecord, TableWriter, type WriterPlace, type Written } from './table-writer.js';
 
+/** Of why a table is whole. */
+const REASON_CHARS_MAX = 500;
+
 export interface TableBackupParts {
   readonly objects: BackupObjects;
   readonly source: TableSource;
@@ -147,7 +150,8 @@ class TableBackup {
       return;
     }
     if (this.sinceRevision === 0) throw error;
-    this.wholeBecause = `the history does not reach back to revision ${this.sinceRevision}`;
+    this.wholeBecause = `changes since ${this.sinceRevision} cannot be told: ${error.message}`;
+    this.wholeBecause = this.wholeBecause.slice(0, REASON_CHARS_MAX);
     this.sinceRevision = 0;
   }
 }
