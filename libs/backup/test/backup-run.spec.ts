@@ -106,6 +106,23 @@ describe('a run', () => {
     expect(await bench.rows(id, 'a')).toEqual(recordsAt(table, revision));
   });
 
+  it('begins anew rather than take rows of another revision than it asked for', async () => {
+    const { cluster, bench } = filled();
+    const table = tableOf(cluster, 'a');
+    const read = cluster.read.bind(cluster);
+    // A node that does not know of revisions gives the table as it is.
+    cluster.read = (request) => read({ ...request, atRevision: 0 });
+    let cuts = 0;
+    cluster.onChunk = (name, chunk) => {
+      if (name !== 'a' || chunk !== 2 || cuts++ >= 1) return;
+      table.put(Buffer.from('a 000000'), Buffer.from('behind what was read already'));
+      CUT();
+    };
+    const { id, tables } = await bench.create();
+    expect(tables.find(({ name }) => name === 'a')?.revision).toBe(table.revision);
+    expect(await bench.rows(id, 'a')).toEqual(recordsAt(table, table.revision));
+  });
+
   it('ends with the failure when no node gets any further', async () => {
     const { cluster, bench } = filled(10);
     cluster.onChunk = CUT;
