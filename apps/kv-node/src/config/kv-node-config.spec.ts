@@ -107,7 +107,7 @@ const FOLLOWER = ['follower', `--replication.leader-address=${LEADER}`];
 
 /** Where we differ from Regatta on purpose, and what is ours alone. */
 const OUR_DEFAULTS: Readonly<Record<string, unknown>> = {
-  'storage.block-cache-size': 268_435_456,
+  'storage.block-cache-size': 536_870_912,
   'maintenance.address': [],
   'storage.version-cache-size': 67_108_864,
   'storage.range-cache-size': 33_554_432,

@@ -272,8 +272,11 @@ const MEMBERLIST: readonly Setting[] = [
   },
 ];
 
-/** Regatta's is 16 MiB, in which indexes and filters of a few million pairs push each other out. */
-const BLOCK_CACHE_BYTES_DEFAULT = 256 * 1024 * 1024;
+/**
+ * Regatta's is 16 MiB, in which indexes and filters of a few million pairs push each other out. Blocks of the
+ * lower levels are compressed: a point read that has to unpack one costs twice what it costs from here.
+ */
+const BLOCK_CACHE_BYTES_DEFAULT = 512 * 1024 * 1024;
 
 const STORAGE: readonly Setting[] = [
   {
