@@ -71,7 +71,12 @@ export function kvNodeProgram() {
 }
 
 /** Everything that can be started: the apps and, through their references, all libraries. */
-export const PROGRAMS = ['apps/kv-node', 'apps/replication-gateway', 'apps/maintenance', 'apps/cli'];
+export const PROGRAMS = [
+  'apps/kv-node',
+  'apps/replication-gateway',
+  'apps/maintenance',
+  'apps/cli',
+];
 
 /** All that is compiled, tests aside: what compiles again beside others finds it up to date. */
 export const ALL_SOURCES = [...PROGRAMS, 'sim', 'e2e'];

@@ -174,4 +174,11 @@ describe('the hot encoders of log commands make the bytes of the generated one',
   });
 });
 
-const ABSENT = { leaderIndex: undefined, txn: undefined, rangeEnd: undefined, fence: undefined, fill: undefined, adoption: undefined };
+const ABSENT = {
+  leaderIndex: undefined,
+  txn: undefined,
+  rangeEnd: undefined,
+  fence: undefined,
+  fill: undefined,
+  adoption: undefined,
+};
