@@ -146,6 +146,25 @@ describe('a copy that is pulled', () => {
     expectSame('second');
   });
 
+  it('B9: is there although names before it are refused here, which are told, and tried again', async () => {
+    const isRefused = (method: string, name: unknown) =>
+      method === 'create' && (name === 'a/b' || name === 'c/d');
+    own.around = (method, deed, argument) => {
+      if (isRefused(method, argument)) throw statusError('INVALID_ARGUMENT', 'table is invalid');
+      return deed();
+    };
+    for (const name of ['a/b', 'first', 'c/d', 'second']) write(name, 3);
+    const { metric } = await start('a');
+    await clock.advance(3_000);
+    for (const name of ['first', 'second']) expectSame(name);
+    const refused = 'flotilla_replication_refused_tables';
+    expect(await metric(refused)).toEqual([`${refused} 2`]);
+    own.around = (_, deed) => deed();
+    await clock.advance(3_000);
+    for (const name of ['a/b', 'c/d']) expectSame(name);
+    expect(await metric(refused)).toEqual([`${refused} 0`]);
+  });
+
   it('B16: that gets no final message is told as not being pulled, and keeps what it got', async () => {
     write('first', 9);
     leader.twist = (message) => (message.kind === 'final' ? undefined : message);

@@ -81,6 +81,10 @@ export class PullerMetrics implements PullerEvents {
     this.gauge('flotilla_replication_name_conflicts', conflicts, (set) => {
       set({}, discovery.conflicts);
     });
+    const refused = 'Tables of the leader cluster that this cluster refuses to have.';
+    this.gauge('flotilla_replication_refused_tables', refused, (set) => {
+      set({}, discovery.refusedNames);
+    });
   }
 
   exposeLag(board: PositionBoard, nowMs: () => number): void {

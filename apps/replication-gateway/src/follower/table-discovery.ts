@@ -4,6 +4,7 @@
  *   tables --> not here: created                       --> pulled
  *          --> here, LOCAL: left alone, told once
  *          --> here, copy of another table: told to whoever pulls it, who makes it anew
+ *          --> not here, and its name is refused: told once, tried again after all others (defect B9)
  *   copies that are not named: deleted if they certainly were deleted there, else kept
  *
  * Looks when something changes, or, where the leader cluster cannot say that, again and again. That
@@ -11,7 +12,7 @@
  */
 import { type Logger } from '@flotilla/platform';
 import { type GatewayClock } from '../gateway-clock.js';
-import { textOf } from './failure-kind.js';
+import { copyFailure, textOf } from './failure-kind.js';
 import {
   type Copy,
   type CopySource,
@@ -47,6 +48,7 @@ export class TableDiscovery {
   /** Tables that were told of already, so that each is told once. */
   private taken: ReadonlySet<string> = new Set();
   private absent: ReadonlySet<string> = new Set();
+  private refused: ReadonlySet<string> = new Set();
 
   constructor(private readonly parts: DiscoveryParts) {}
 
@@ -63,6 +65,11 @@ export class TableDiscovery {
   /** Tables of the leader cluster whose names are those of local tables here. */
   get conflicts(): number {
     return this.taken.size;
+  }
+
+  /** Tables of the leader cluster that this cluster refuses to have, by their names or their number. */
+  get refusedNames(): number {
+    return this.refused.size;
   }
 
   start(): void {
@@ -118,12 +125,33 @@ export class TableDiscovery {
     );
     for (const copy of gone.slice(0, CHANGES_PER_LOOK_MAX)) await this.delete(copy);
     if (tables.isPushed && copies.some((copy) => isOfOtherTable(copy, tables))) changed();
-    const missing = [...tables.sources].filter(([name]) => !here.has(name));
-    for (const [name, source] of missing.slice(0, CHANGES_PER_LOOK_MAX)) {
-      await this.create(name, source);
-    }
+    const missing = this.inTurn([...tables.sources].filter(([name]) => !here.has(name)));
+    await this.createAll(missing.slice(0, CHANGES_PER_LOOK_MAX));
     const isAll = Math.max(missing.length, gone.length) <= CHANGES_PER_LOOK_MAX;
     return tables.isPushed && isAll;
+  }
+
+  /** What was refused before comes last: it must not keep what is new from being made. */
+  private inTurn(missing: readonly [string, CopySource][]): [string, CopySource][] {
+    const isRefused = ([name]: readonly [string, CopySource]) => this.refused.has(name);
+    return [...missing.filter((each) => !isRefused(each)), ...missing.filter(isRefused)];
+  }
+
+  /** Rejects where the cluster cannot be asked now; a name that it refuses is left out alone. */
+  private async createAll(missing: readonly (readonly [string, CopySource])[]): Promise<void> {
+    const refused = new Set<string>();
+    for (const [table, source] of missing) {
+      try {
+        await this.create(table, source);
+      } catch (error) {
+        if (copyFailure(error) !== 'copy-refused') throw error;
+        refused.add(table);
+        if (this.refused.has(table)) continue;
+        this.refused = new Set([...this.refused, table]);
+        this.parts.logger.warn({ table, reason: textOf(error) }, 'a table is refused here');
+      }
+    }
+    this.refused = refused;
   }
 
   private async create(table: string, source: CopySource): Promise<void> {
