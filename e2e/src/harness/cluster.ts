@@ -16,6 +16,8 @@ const LOOK_MS = 50;
 const CALL_MS = 30_000;
 
 export interface ClusterOptions {
+  /** `leader` if absent. */
+  readonly role?: 'leader' | 'follower';
   readonly flags?: readonly string[];
   /** Options of Node itself. */
   readonly execArgv?: readonly string[];
@@ -162,6 +164,7 @@ export class Cluster {
       dataDir: join(this.folder, String(id)),
       diskFaults: this.options.diskFaults ?? false,
       raftAddress,
+      role: this.options.role ?? 'leader',
       execArgv: this.options.execArgv ?? [],
       env: (await this.options.environment?.(id, raftAddress)) ?? {},
       ...(this.options.keepsLogs && { logFile: join(this.folder, `node-${id}.log`) }),

@@ -98,6 +98,11 @@ export class GatewayProcess {
     throw new Error(`the gateway did not start (${outcome}):\n${this.printed}`);
   }
 
+  /** Sends a signal and waits for nothing. */
+  signal(signal: NodeJS.Signals): void {
+    this.child?.kill(signal);
+  }
+
   /** A clean stop; throws with what was printed if it is not clean. */
   async stop(): Promise<void> {
     const code = await this.end('SIGTERM');

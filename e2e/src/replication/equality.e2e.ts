@@ -13,7 +13,7 @@ import { packageIndex } from '../harness/package-index.js';
 import { seeded } from '../harness/seeded.js';
 import { tableHash } from '../harness/table-hash.js';
 import { ReadSession } from './equality/read-session.js';
-import { type Observation, TrackedWrites } from './equality/tracked-writes.js';
+import { type Observation, putOf, TrackedWrites } from './equality/tracked-writes.js';
 
 const TABLE = 'packages';
 const PAIRS = 100_000;
@@ -55,7 +55,7 @@ function pairs(): [string, Buffer][] {
 
 async function importAll(all: readonly (readonly [string, Buffer])[]): Promise<void> {
   for (let at = 0; at < all.length; at += PAIRS_PER_TXN) {
-    const success = all.slice(at, at + PAIRS_PER_TXN).map(TrackedWrites.put);
+    const success = all.slice(at, at + PAIRS_PER_TXN).map(putOf);
     await leader.txn({ table: TABLE, compare: [], success, failure: [] });
   }
 }

@@ -36,6 +36,8 @@ interface HeldSpan extends Span {
   readonly value: string | undefined;
 }
 
+/** Behind all names of packages. */
+const NEW = '~new/';
 const NEW_KEYS = 200;
 const RANGE_KEYS = 5;
 const PAUSE_MS = 3;
@@ -65,12 +67,6 @@ export class TrackedWrites {
       this.histories.set(newKey(nth), [{ revision: 0, value: undefined }]);
     }
     this.sorted = [...this.histories.keys()].sort(byBytes);
-  }
-
-  static put([key, value]: readonly [string, Buffer | string]): mvccV1.RequestOp {
-    const put = { key: Buffer.from(key), value: Buffer.from(value) };
-    const request = { $case: 'requestPut', value: mvccV1.RequestOp_Put.fromPartial(put) } as const;
-    return mvccV1.RequestOp.fromPartial({ request });
   }
 
   /** In the order of bytes. */
@@ -156,7 +152,8 @@ export class TrackedWrites {
         return this.wrote(header.revision, [[key, undefined]]);
       }
       case 1: {
-        const keys = sorted.slice(at, at + RANGE_KEYS);
+        // Between other keys lie many that nobody keeps track of.
+        const keys = sorted.slice(at, at + (key.startsWith(NEW) ? RANGE_KEYS : 1));
         const rangeEnd = Buffer.concat([Buffer.from(keys.at(-1) ?? key), Buffer.from([0])]);
         const { header } = await leader.deleteRange({ table, key, rangeEnd });
         return this.wrote(
@@ -167,7 +164,7 @@ export class TrackedWrites {
       case 2:
       case 3: {
         const pairs = [...new Set([key, other])].map((each) => [each, value] as const);
-        const success = pairs.map(TrackedWrites.put);
+        const success = pairs.map(putOf);
         const { header } = await leader.txn({ table, compare: [], success, failure: [] });
         return this.wrote(header.revision, pairs);
       }
@@ -184,6 +181,12 @@ export class TrackedWrites {
   }
 }
 
+export function putOf([key, value]: readonly [string, Buffer | string]): mvccV1.RequestOp {
+  const put = { key: Buffer.from(key), value: Buffer.from(value) };
+  const request = { $case: 'requestPut', value: mvccV1.RequestOp_Put.fromPartial(put) } as const;
+  return mvccV1.RequestOp.fromPartial({ request });
+}
+
 /** Where both hold. */
 function common(some: readonly Span[], others: readonly Span[]): Span[] {
   const pairs = some.flatMap((one) => others.map((other) => [one, other] as const));
@@ -196,7 +199,7 @@ function common(some: readonly Span[], others: readonly Span[]): Span[] {
 }
 
 function newKey(nth: number): string {
-  return `~new/${String(nth).padStart(4, '0')}`;
+  return `${NEW}${String(nth).padStart(4, '0')}`;
 }
 
 function byBytes(one: string, other: string): number {

@@ -119,7 +119,8 @@ export class OlderState {
   }
 }
 
-const TREE = { recursive: true } as const;
+/** The lock of a folder is a socket, made anew at each start. */
+const TREE = { recursive: true, filter: (path: string) => !path.endsWith('.sock') } as const;
 
 /** What an operator does after a leader cluster was set back: all copies are made anew. */
 export async function deleteCopies({ cluster, client }: FollowerSite): Promise<number> {
