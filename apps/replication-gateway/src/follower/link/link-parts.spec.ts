@@ -157,6 +157,14 @@ describe('views of tables', () => {
     expect(views.take(change({ begins: true }))?.isDeleted(source(1))).toBe(false);
   });
 
+  it('forget that a table is gone once it is told again, as by a cluster that was set back', () => {
+    views.take(change({ begins: true, tables: [table(1), table(2)] }));
+    views.take(change({ deletedTables: [1n] }));
+    views.take(change({ begins: true, tables: [table(1), table(2)] }));
+    views.begin('one');
+    expect(views.take(change({ begins: true }))?.isDeleted(source(1))).toBe(false);
+  });
+
   it.each<[string, string, number[], boolean]>([
     ['an empty view', 'one', [], false],
     ['a view with older tables alone', 'one', [1], false],

@@ -62,6 +62,8 @@ export class TableViews {
     for (const id of tables.keys()) {
       youngest = Math.max(youngest, id);
       this.named.add(id);
+      // A leader cluster that was set back has it again: from here on nothing says that it is gone.
+      this.deleted.delete(id);
     }
     for (const id of this.named) if (!tables.has(id) && id < youngest) this.isGone(id);
     const { deleted } = this;
