@@ -19,6 +19,15 @@ const ONE_NODE = [
   'src/faults/disk-space.e2e.ts',
   'src/faults/harness.e2e.ts',
 ];
+/** Of the others those that take minutes each: several clusters under faults. They have a command of their own. */
+const LONG = [
+  'src/backup/backup-crash.e2e.ts',
+  'src/replication/equality.e2e.ts',
+  'src/replication/link-follower.e2e.ts',
+  'src/replication/promotion.e2e.ts',
+  'src/replication/pullers.e2e.ts',
+  'src/replication/soak/soak-faults.e2e.ts',
+];
 const REPORT = 'test-results/vitest.json';
 const ONE_NODE_REPORT = 'test-results/vitest-one-node.json';
 /** What the boundary rule says when it checks nothing at all. */
@@ -71,8 +80,14 @@ export function oneNodeTests() {
 
 /** All other end-to-end tests: several processes each, and nothing else beside them. */
 export function clusterTests() {
-  const others = ONE_NODE.map((path) => `--exclude=${path.endsWith('.ts') ? path : `${path}/**`}`);
+  const elsewhere = [...ONE_NODE, ...LONG];
+  const others = elsewhere.map((path) => `--exclude=${path.endsWith('.ts') ? path : `${path}/**`}`);
   return { name: 'e2e clusters', cwd: 'e2e', programs: [[VITEST, 'run', ...others]] };
+}
+
+/** What `npm run test:long` runs: end-to-end tests for which `npm test` has no time. */
+export function longTests() {
+  return { name: 'e2e long', cwd: 'e2e', programs: [[VITEST, 'run', ...LONG]] };
 }
 
 /** Runs the tests of the projects that changed since they last passed. */
