@@ -115,7 +115,7 @@ describe('a backup', () => {
         expect(bench.cluster.tables.has('copy')).toBe(false);
         bench.cluster.shadows.clear();
       }),
-      { numRuns: 150 },
+      { numRuns: 150, examples: [['k1', 7, 1043901743]] },
     );
   });
 });
