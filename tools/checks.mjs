@@ -22,10 +22,16 @@ const ONE_NODE = [
 /** Of the others those that take minutes each: several clusters under faults. They have a command of their own. */
 const LONG = [
   'src/backup/backup-crash.e2e.ts',
+  'src/backup/faults',
+  'src/backup/follower-restore.e2e.ts',
+  'src/backup/point-in-time.e2e.ts',
+  'src/backup/real-input.e2e.ts',
+  'src/backup/s3-cli.e2e.ts',
   'src/replication/equality.e2e.ts',
   'src/replication/link-follower.e2e.ts',
   'src/replication/promotion.e2e.ts',
   'src/replication/pullers.e2e.ts',
+  'src/replication/set-back.e2e.ts',
   'src/replication/soak/soak-faults.e2e.ts',
 ];
 const REPORT = 'test-results/vitest.json';

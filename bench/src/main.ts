@@ -7,6 +7,7 @@
 import { mkdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
+import { isBackupBench, runBackupBench } from './backup/run-backup.js';
 import { runH2load } from './load/h2load.js';
 import { runLoad } from './load/load-client.js';
 import { type Options, parseOptions } from './options.js';
@@ -64,6 +65,7 @@ function useDataDir(dataDir: string | undefined): void {
 
 try {
   if (isReplicationBench(process.argv)) await runReplicationBench(process.argv, useDataDir);
+  else if (isBackupBench(process.argv)) await runBackupBench(process.argv, useDataDir);
   else await main(parseOptions(process.argv));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

@@ -1,5 +1,6 @@
 /** What the command line of the benchmarks may say. */
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { BACKUP_BENCH } from './backup/backup-options.js';
 import { REPLICATION_BENCHES } from './replication/replication-options.js';
 import { LOAD_BATCH } from './scenarios/prepare.js';
 import { KEYS_MAX } from './scenarios/request-templates.js';
@@ -34,6 +35,7 @@ export function parseOptions(argv: readonly string[]): Options {
   const command = new Command('bench')
     .description('measures our node, and another server beside it, with the same client')
     .addHelpText('after', `\nOf follower clusters: ${REPLICATION_BENCHES.join(', ')}`)
+    .addHelpText('after', `Of backups: ${BACKUP_BENCH}`)
     .addArgument(new Argument('<scenario>').choices(names))
     .addOption(new Option('--against <server>', 'beside it').choices(['etcd', 'grpc-js']))
     .addOption(new Option('--engine <name>', 'our storage.engine'))

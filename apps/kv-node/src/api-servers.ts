@@ -33,6 +33,7 @@ import { CLUSTER_CHANGES_SERVICE } from './cluster/cluster-changes.controller.js
 import { type KvNodeConfig } from './config/kv-node-config.js';
 import { FEED_SERVICE } from './feed/feed.service.js';
 import { CONTROLLER_METHODS } from './grpc-methods.js';
+import { PURPOSE_LEASES_SERVICE } from './leases/purpose-api.js';
 import { MAINTENANCE_SERVICE, PassedMaintenance } from './maintenance/passed-maintenance.js';
 import { exposeNodeMetrics, type MetricSources } from './node/node-metrics.js';
 import { SHADOW_TABLES_SERVICE } from './shadow/shadow-api.js';
@@ -71,6 +72,8 @@ export class ApiServers {
     parts.cluster.register(this.server);
     this.server.authorize(SHADOW_TABLES_SERVICE, bearerAuth(tables.token));
     parts.cluster.shadowApi.register(this.server);
+    this.server.authorize(PURPOSE_LEASES_SERVICE, bearerAuth(tables.token));
+    parts.cluster.purposeApi.register(this.server);
     this.passMaintenance();
     if (!replication.enabled) return;
     // What it tells beyond the KV API is which tables there are: that is what the token guards.
@@ -102,10 +105,11 @@ export class ApiServers {
   }
 
   private passMaintenance(): void {
-    const { enabled, token, addresses } = this.parts.loaded.config.maintenance;
+    const { maintenance } = this.parts.loaded.config;
+    const { enabled, token, addresses } = maintenance;
     if (!enabled || addresses.length === 0) return;
     this.server.authorize(MAINTENANCE_SERVICE, bearerAuth(token));
-    this.maintenance = new PassedMaintenance(addresses);
+    this.maintenance = new PassedMaintenance(maintenance);
     this.maintenance.register(this.server);
   }
 

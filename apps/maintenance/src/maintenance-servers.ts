@@ -23,6 +23,7 @@ import {
 import { descriptorSet } from '@flotilla/proto';
 import { createRestApp, type RestApp } from './app.module.js';
 import { type MaintenanceConfig } from './config/maintenance-config.js';
+import { type RunnerLease } from './runner/runner-lease.js';
 
 /** Where the app serves, for the log and for whoever started it. */
 export interface ServedAddresses {
@@ -34,6 +35,7 @@ export interface ServerParts {
   readonly loaded: LoadedConfig<MaintenanceConfig>;
   readonly health: HealthRegistry;
   readonly logger: Logger;
+  readonly lease: RunnerLease;
   readonly services: readonly { register(server: GrpcServer): void }[];
 }
 
@@ -52,8 +54,8 @@ export class MaintenanceServers {
 
   async start(): Promise<ServedAddresses> {
     const { maintenance, rest } = this.parts.loaded.config;
-    const { loaded, health, logger } = this.parts;
-    this.app = await createRestApp({ loaded, health }, logger);
+    const { loaded, health, logger, lease } = this.parts;
+    this.app = await createRestApp({ loaded, health, lease }, logger);
     const services = this.services();
     addReflectionService(this.server, descriptorSet);
     linkGrpcHealth(health, addHealthService(this.server), services);

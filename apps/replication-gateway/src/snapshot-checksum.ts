@@ -12,38 +12,79 @@ import { crc32c } from '@node-rs/crc32';
 
 const ROW = 1;
 const DELETED = 2;
-const HEAD_BYTES = 1 + 4;
-const ROW_REST_BYTES = 4 + 3 * 8;
+const LENGTH_BYTES = 4;
+const NUMBERS_BYTES = 3 * 8;
 const TWO_32 = 2 ** 32;
 
 export type ChecksumPart = Pick<hot.FeedTableChunk, 'rows' | 'deletedKeys'>;
 
 /** The checksum after one more chunk; it is 0 before the first one. */
-export function snapshotChecksum({ rows, deletedKeys }: ChecksumPart, previous: number): number {
-  let size = 0;
-  for (const { key, value } of rows)
-    size += HEAD_BYTES + key.length + ROW_REST_BYTES + value.length;
-  for (const key of deletedKeys) size += HEAD_BYTES + key.length;
-  if (size === 0) return previous;
-  const covered = Buffer.allocUnsafe(size);
-  let at = 0;
-  for (const { key, value, createRevision, modRevision, version } of rows) {
-    at = writeKey(covered, at, ROW, key);
-    at = covered.writeUInt32LE(value.length, at);
-    covered.set(value, at);
-    at += value.length;
-    for (const number of [createRevision, modRevision, version]) {
-      at = covered.writeUInt32LE(number % TWO_32, at);
-      at = covered.writeUInt32LE(Math.floor(number / TWO_32), at);
-    }
-  }
-  for (const key of deletedKeys) at = writeKey(covered, at, DELETED, key);
-  return crc32c(covered, previous);
+export function snapshotChecksum(part: ChecksumPart, previous: number): number {
+  let checksum = previous;
+  cover(part, (bytes) => (checksum = crc32c(bytes, checksum)));
+  return checksum;
 }
 
-function writeKey(covered: Buffer, from: number, kind: number, key: Uint8Array): number {
-  let at = covered.writeUInt8(kind, from);
-  at = covered.writeUInt32LE(key.length, at);
-  covered.set(key, at);
-  return at + key.length;
+/** Gives what a checksum is of, in pieces that are good until `take` returns. */
+export function cover({ rows, deletedKeys }: ChecksumPart, take: (bytes: Buffer) => void): void {
+  const covered = new Covered(take);
+  for (const row of rows) covered.row(row);
+  for (const key of deletedKeys) covered.key(DELETED, key);
+  covered.flush();
+}
+
+/** What is small is gathered here, for all of them: nobody covers two chunks at a time. */
+const GATHERED = Buffer.allocUnsafeSlow(64 * 1024);
+/** From this size on data is not copied. */
+const BY_REFERENCE_BYTES_MIN = 2 * 1024;
+
+class Covered {
+  private at = 0;
+
+  constructor(private readonly take: (bytes: Buffer) => void) {}
+
+  row({ key, value, createRevision, modRevision, version }: hot.FeedRow): void {
+    this.key(ROW, key);
+    this.reserve(LENGTH_BYTES);
+    this.at = GATHERED.writeUInt32LE(value.length, this.at);
+    this.data(value);
+    this.reserve(NUMBERS_BYTES);
+    this.number(createRevision);
+    this.number(modRevision);
+    this.number(version);
+  }
+
+  key(kind: number, key: Uint8Array): void {
+    this.reserve(1 + LENGTH_BYTES);
+    this.at = GATHERED.writeUInt8(kind, this.at);
+    this.at = GATHERED.writeUInt32LE(key.length, this.at);
+    this.data(key);
+  }
+
+  flush(): void {
+    if (this.at > 0) this.take(GATHERED.subarray(0, this.at));
+    this.at = 0;
+  }
+
+  private data(data: Uint8Array): void {
+    if (data.length >= BY_REFERENCE_BYTES_MIN) {
+      this.flush();
+      this.take(
+        Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.length),
+      );
+      return;
+    }
+    this.reserve(data.length);
+    GATHERED.set(data, this.at);
+    this.at += data.length;
+  }
+
+  private number(number: number): void {
+    this.at = GATHERED.writeUInt32LE(number % TWO_32, this.at);
+    this.at = GATHERED.writeUInt32LE(Math.floor(number / TWO_32), this.at);
+  }
+
+  private reserve(bytes: number): void {
+    if (this.at + bytes > GATHERED.length) this.flush();
+  }
 }

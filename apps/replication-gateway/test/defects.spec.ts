@@ -200,7 +200,7 @@ describe('gateways that share the tables', () => {
     await start('a');
     const other = await start('b');
     await clock.advance(45_000);
-    const held = () => [...own.tables].filter(([, { lease }]) => lease?.holder === 'a');
+    const held = () => [...own.tables].filter(([table]) => own.holderOf(table) === 'a');
     expect(held()).toHaveLength(2);
     other.cut();
     // Its leases still run: nobody has taken its tables yet.

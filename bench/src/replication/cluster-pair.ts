@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ReplicationState, FlotillaClient, type TableReplication } from '@flotilla/client';
 import { Cluster, DelayProxy, GatewayProcess, NodeProcess } from '@flotilla/e2e/harness';
+import type { NamedProcess } from '../measure/process-watch.js';
 
 const CALL_MS = 60_000;
 const LOOK_MS = 20;
@@ -20,12 +21,6 @@ export interface PairOptions {
   readonly leaderFlags?: readonly string[];
   /** What passes between the clusters is counted, also without a delay. */
   readonly countsTraffic?: boolean;
-}
-
-/** A process that is measured. */
-export interface NamedProcess {
-  readonly name: string;
-  readonly pid: number;
 }
 
 export class ClusterPair {
@@ -140,11 +135,12 @@ export async function until(
   what: string,
   timeoutMs: number,
   isSo: () => Promise<boolean>,
+  lookMs = LOOK_MS,
 ): Promise<void> {
   const endMs = performance.now() + timeoutMs;
   while (!(await isSo())) {
     if (performance.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await sleep(LOOK_MS);
+    await sleep(lookMs);
   }
 }
 

@@ -14,6 +14,8 @@ const CONCURRENCY = 16;
 const WAIT_MS = 30 * 60_000;
 /** Idle tables are polled less and less often for so long. */
 const CALM_MS = 10_000;
+/** A look costs the node a row a table: more of them would slow down what is measured. */
+const LOOK_MS = 100;
 /** States in which a table has a puller that does its work. */
 const PULLED = ['pulling', 'waiting'];
 
@@ -36,10 +38,12 @@ export async function measureIdleTables(options: ReplicationOptions): Promise<Fi
     const allMs = performance.now() - startMs;
     await sleep(CALM_MS);
     const idle = await watch(pair, options.seconds);
+    // The second one has none of them yet: those that have just come are given tables after a while.
+    const before = new Set((await pair.replication()).tables.map(({ gateway }) => gateway));
     const second = await pair.startGateway();
     await first.kill();
     const killedMs = performance.now();
-    const last = await holderAfter(pair, names.length);
+    const last = await holderAfter(pair, before, names.length);
     const movedMs = performance.now() - killedMs;
     await second.stop();
     return { tables: names.length, allMs, ...idle, movedMs, holders: last };
@@ -67,16 +71,20 @@ async function watch(pair: ClusterPair, seconds: number): Promise<Figures> {
 }
 
 /** Settles once all tables have one holder that is not the one they had before. */
-async function holderAfter(pair: ClusterPair, count: number): Promise<number> {
-  const before = new Set((await pair.replication()).tables.map(({ gateway }) => gateway));
+async function holderAfter(
+  pair: ClusterPair,
+  before: ReadonlySet<string>,
+  count: number,
+): Promise<number> {
   let holders = 0;
-  await until('another gateway has all tables', WAIT_MS, async () => {
+  const hasAll = async () => {
     const { tables } = await pair.replication();
     const moved = tables.filter(({ gateway }) => gateway !== '' && !before.has(gateway));
     holders = new Set(moved.map(({ gateway }) => gateway)).size;
     const isTold = tables.some(({ state }) => PULLED.includes(state));
     const isPulled = moved.every(({ state }) => !isTold || PULLED.includes(state));
     return moved.length >= count && isPulled;
-  });
+  };
+  await until('another gateway has all tables', WAIT_MS, hasAll, LOOK_MS);
   return holders;
 }

@@ -1,11 +1,11 @@
 /**
  * `replicated-snapshot`: a large table whose log was cut comes as a snapshot. How fast, and what memory
- * each process needs for it beyond what it had.
+ * and CPU each process needs for it beyond what it had.
  */
-import { memoryMiB } from '@flotilla/e2e/figures';
 import { PollingFollower } from '@flotilla/e2e/harness';
-import { ClusterPair, eachOf, type NamedProcess, until } from './cluster-pair.js';
-import { fieldOf, type Figures } from './replication-report.js';
+import { ProcessWatch } from '../measure/process-watch.js';
+import { ClusterPair, eachOf, until } from './cluster-pair.js';
+import type { Figures } from './replication-report.js';
 import type { ReplicationOptions } from './replication-options.js';
 
 const TABLE = 'snapshot';
@@ -14,7 +14,6 @@ const VALUE_BYTES = 16 * 1024;
 const CONCURRENCY = 16;
 const WAIT_MS = 60 * 60_000;
 const CUT_MS = 5 * 60_000;
-const SAMPLE_MS = 100;
 /** Few entries stay in the log. */
 const LOG_FLAGS = [
   '--raft.snapshot-entries=100',
@@ -32,19 +31,20 @@ export async function measureReplicatedSnapshot(options: ReplicationOptions): Pr
     );
     await untilCut(pair);
     await pair.startFollowerNode();
-    const memory = new PeakMemory(() => pair.processes);
-    memory.start();
+    const watch = new ProcessWatch(() => pair.processes);
+    watch.start();
     await pair.startGateway();
     const startMs = performance.now();
     const last = await pair.leaderIndex(TABLE);
     await pair.untilCopied(TABLE, last, WAIT_MS);
     const seconds = (performance.now() - startMs) / 1_000;
-    memory.stop();
+    watch.stop();
     return {
       megabytes: options.megabytes,
       megabytesPerSecond: options.megabytes / seconds,
       seconds,
-      ...memory.growthMiB(),
+      ...watch.growthMiB(),
+      ...watch.cpuMsPer('MB', options.megabytes),
     };
   } finally {
     await pair.dispose();
@@ -72,41 +72,5 @@ async function untilCut(pair: ClusterPair): Promise<void> {
     });
   } finally {
     probe.close();
-  }
-}
-
-/** The largest resident set of each process over what it had when it was first seen. */
-class PeakMemory {
-  private readonly seen = new Map<string, { readonly first: number; peak: number }>();
-  private timer: NodeJS.Timeout | undefined;
-
-  constructor(private readonly processes: () => readonly NamedProcess[]) {}
-
-  start(): void {
-    this.look();
-    this.timer = setInterval(() => this.look(), SAMPLE_MS);
-  }
-
-  stop(): void {
-    clearInterval(this.timer);
-    this.look();
-  }
-
-  /** As fields of a JSON line. */
-  growthMiB(): Figures {
-    const entries = Array.from(this.seen, ([name, { first, peak }]) => [
-      `${fieldOf(name)}RssGrowthMiB`,
-      peak - first,
-    ]);
-    return Object.fromEntries(entries) as Figures;
-  }
-
-  private look(): void {
-    for (const { name, pid } of this.processes()) {
-      const { now } = memoryMiB(pid);
-      const before = this.seen.get(name);
-      if (before) before.peak = Math.max(before.peak, now);
-      else this.seen.set(name, { first: now, peak: now });
-    }
   }
 }

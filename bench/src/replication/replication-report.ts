@@ -6,21 +6,29 @@ export type Figures = Readonly<Record<string, number>>;
 export function figuresTable(options: ReplicationOptions, figures: Figures): string {
   const { bench, nodes, linkDelayMs } = options;
   const head = `${bench}: a leader cluster of ${nodes}, a follower cluster of 1, ${linkDelayMs} ms between them each way`;
+  return [head, '', ...figureRows(figures)].join('\n');
+}
+
+/** One line for each figure, for people. */
+export function figureRows(figures: Figures): readonly string[] {
   const width = Math.max(...Object.keys(figures).map(({ length }) => length));
-  const rows = Object.entries(figures).map(
+  return Object.entries(figures).map(
     ([name, value]) => `${name.padEnd(width)}  ${shown(value).padStart(12)}`,
   );
-  return [head, '', ...rows].join('\n');
 }
 
 export function figuresLine(options: ReplicationOptions, figures: Figures): string {
   const { bench, nodes, linkDelayMs } = options;
+  return JSON.stringify({ scenario: bench, nodes, linkDelayMs, ...roundedFigures(figures) });
+}
+
+/** As they stand in a JSON line. */
+export function roundedFigures(figures: Figures): Figures {
   const rounded = Object.entries(figures).map(([name, value]) => [
     name,
     Number(value.toPrecision(5)),
   ]);
-  const fields = Object.fromEntries(rounded) as Figures;
-  return JSON.stringify({ scenario: bench, nodes, linkDelayMs, ...fields });
+  return Object.fromEntries(rounded) as Figures;
 }
 
 /** `leader node 1` as the beginning of a field's name. */

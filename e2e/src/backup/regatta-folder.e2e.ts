@@ -28,7 +28,7 @@ beforeAll(async () => {
   const passed = `--maintenance.address=http://127.0.0.1:${port}`;
   node = await NodeProcess.start({ flags: [passed, `--maintenance.token=${TOKEN}`] });
   const flags = [`--maintenance.token=${TOKEN}`];
-  app = await MaintenanceProcess.start([node.apiAddress], join(folder, 'store'), flags, port);
+  app = await MaintenanceProcess.start([node.apiAddress], join(folder, 'store'), flags, { port });
   client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: 30_000 });
 });
 

@@ -107,7 +107,14 @@ async function fillOn(
     const size = Math.min(BATCH_ROWS, NEW_ROWS - next);
     const rows = Array.from({ length: size }, (_, at) => row(next + at));
     next += size;
-    const request = { tableId, token, batch: BigInt(batch), rows, note: Buffer.from(String(next)) };
+    const request = {
+      tableId,
+      token,
+      batch: BigInt(batch),
+      rows,
+      note: Buffer.from(String(next)),
+      commands: [],
+    };
     const codecs = [v1.FillShadowRequest, v1.FillShadowResponse] as const;
     const { outcome } = await call(id, service('Fill'), codecs, request);
     expect(outcome).toBe(v1.FillShadowResponse_Outcome.WRITTEN);

@@ -1,5 +1,5 @@
 /** What the command line of `npm run faults` says, checked. In: arguments. Out: options, or a usage error. */
-import { parseArgs } from 'node:util';
+import { numberOption, parsedOptions, UsageError } from '../harness/test-program.js';
 import { FAULT_KINDS, type FaultKind } from './schedule.js';
 
 export const USAGE = `npm run faults -- [--minutes N] [--rounds N] [--seed S] [--kind KIND,...] [--clients N] [--keep]
@@ -25,57 +25,31 @@ export interface CommandOptions {
   readonly keepHistories: boolean;
 }
 
-export class UsageError extends Error {
-  readonly code = 'USAGE';
-  readonly retryable = false;
-}
-
 export function parseCommand(args: readonly string[], freshSeed: number): CommandOptions {
-  const { values } = parse(args);
-  const rounds = number('rounds', values.rounds, 1, Number.MAX_SAFE_INTEGER);
-  const minutes = number('minutes', values.minutes, 0, 24 * 60);
+  const values = parse(args);
+  const rounds = numberOption('rounds', values.rounds, 1, Number.MAX_SAFE_INTEGER);
+  const minutes = numberOption('minutes', values.minutes, 0, 24 * 60);
   const noEnd = rounds === undefined ? MINUTES_DEFAULT * 60_000 : Infinity;
   return {
-    seed: number('seed', values.seed, 0, SEED_MAX) ?? freshSeed,
+    seed: numberOption('seed', values.seed, 0, SEED_MAX) ?? freshSeed,
     forMs: minutes === undefined ? noEnd : minutes * 60_000,
     episodesMax: rounds ?? Infinity,
     kinds: values.kind === undefined ? FAULT_KINDS : kindsOf(values.kind),
-    clients: number('clients', values.clients, 1, CLIENTS_MAX) ?? CLIENTS_DEFAULT,
+    clients: numberOption('clients', values.clients, 1, CLIENTS_MAX) ?? CLIENTS_DEFAULT,
     keepHistories: values.keep ?? false,
   };
 }
 
 function parse(args: readonly string[]) {
   const text = { type: 'string' } as const;
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        minutes: text,
-        rounds: text,
-        seed: text,
-        kind: text,
-        clients: text,
-        keep: { type: 'boolean' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function number(
-  name: string,
-  text: string | undefined,
-  least: number,
-  most: number,
-): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (text === '' || !(value >= least && value <= most)) {
-    throw new UsageError(`--${name} must be a number from ${least} to ${most}`);
-  }
-  return value;
+  return parsedOptions(args, {
+    minutes: text,
+    rounds: text,
+    seed: text,
+    kind: text,
+    clients: text,
+    keep: { type: 'boolean' },
+  });
 }
 
 function kindsOf(text: string): FaultKind[] {

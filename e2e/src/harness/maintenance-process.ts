@@ -15,6 +15,12 @@ const PROGRAM = join(ROOT, 'apps/maintenance/dist/main.js');
 const START_MS = 60_000;
 const OUTPUT_CHARS_MAX = 64 * 1024;
 
+export interface SpawnOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Options of Node itself. */
+  readonly execArgv?: readonly string[];
+}
+
 export class MaintenanceProcess {
   private child: ChildProcess | undefined;
   private printed = '';
@@ -23,36 +29,55 @@ export class MaintenanceProcess {
     readonly address: string,
     readonly restAddress: string,
     private readonly flags: readonly string[],
+    private readonly spawned: SpawnOptions,
   ) {}
 
+  /** `store` is a folder, or the URL of a store of another kind, which may need variables. */
   static async start(
     nodes: readonly string[],
-    folder: string,
+    store: string,
     flags: readonly string[] = [],
-    port?: number,
+    { port, ...spawned }: SpawnOptions & { readonly port?: number } = {},
   ): Promise<MaintenanceProcess> {
-    const address = `http://127.0.0.1:${port ?? (await freePort())}`;
+    const url = store.includes('://') ? store : pathToFileURL(store).href;
+    const isSecure = flags.some((flag) => flag.startsWith('--maintenance.cert-filename='));
+    const address = `${isSecure ? 'https' : 'http'}://127.0.0.1:${port ?? (await freePort())}`;
     const rest = `http://127.0.0.1:${await freePort()}`;
-    const app = new MaintenanceProcess(address, rest, [
+    const all = [
       `--maintenance.address=${address}`,
       `--rest.address=${rest}`,
       `--cluster.addresses=${nodes.join(',')}`,
-      `--backup.store=${pathToFileURL(folder).href}`,
+      `--backup.store=${url}`,
       ...flags,
-    ]);
+    ];
+    const app = new MaintenanceProcess(address, rest, all, spawned);
     await app.start();
     return app;
+  }
+
+  get pid(): number {
+    const pid = this.child?.pid;
+    if (pid === undefined) throw new Error('the maintenance app does not run');
+    return pid;
   }
 
   get output(): string {
     return this.printed;
   }
 
+  /** What it tells of itself; the value of a metric without labels. */
+  async metric(name: string): Promise<number | undefined> {
+    const text = await (await fetch(`${this.restAddress}/metrics`)).text();
+    const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+    return line === undefined ? undefined : Number(line.slice(name.length));
+  }
+
   async start(): Promise<void> {
     this.printed = '';
-    const child = spawn(process.execPath, [PROGRAM, 'leader', ...this.flags], {
+    const args = [...(this.spawned.execArgv ?? []), PROGRAM, 'leader', ...this.flags];
+    const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env: cleanEnvironment(),
+      env: { ...cleanEnvironment(), ...this.spawned.environment },
     });
     const keep = (chunk: Buffer) => {
       this.printed = (this.printed + chunk.toString()).slice(-OUTPUT_CHARS_MAX);

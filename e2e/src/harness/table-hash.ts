@@ -5,11 +5,9 @@
  * order of keys, each with its value, its two revisions and its version, read through `Feed.ReadTable`.
  */
 import { createHash } from 'node:crypto';
-import { createGrpcClient } from '@flotilla/grpc';
-import { feedV1 } from '@flotilla/proto';
+import { type feedV1 } from '@flotilla/proto';
+import { tableRows } from './table-rows.js';
 
-const READ_TABLE = '/flotilla.replication.v1.Feed/ReadTable';
-const CALL_MS = 60_000;
 /** Create revision, mod revision and version, after the lengths of key and value. */
 const NUMBER_BYTES = 8;
 const LENGTH_BYTES = 4;
@@ -25,28 +23,17 @@ export async function tableHash(
   address: string,
   table: string,
   atRevision = 0,
+  deadlineMs?: number,
+  onRow: (row: feedV1.Row) => void = () => undefined,
 ): Promise<TableHash> {
-  const client = createGrpcClient(address);
-  const request = { table: Buffer.from(table), atRevision: BigInt(atRevision), linearizable: true };
-  const bytes = feedV1.ReadTableRequest.encode(feedV1.ReadTableRequest.fromPartial(request));
   const digest = createHash('sha256');
-  let rows = 0;
-  let revision: number | undefined;
-  let isWhole = false;
-  try {
-    const options = { deadlineMs: CALL_MS };
-    for await (const message of client.serverStream(READ_TABLE, bytes.finish(), options)) {
-      const chunk = feedV1.TableChunk.decode(message);
-      if (chunk.position) revision = Number(chunk.position.revision);
-      for (const row of chunk.rows) addRow(digest, row);
-      rows += chunk.rows.length;
-      isWhole = !chunk.more;
-    }
-  } finally {
-    client.close();
+  const reading = tableRows(address, table, atRevision, deadlineMs);
+  for (let rows = 0; ; rows++) {
+    const next = await reading.next();
+    if (next.done === true) return { hash: digest.digest('hex'), rows, revision: next.value };
+    addRow(digest, next.value);
+    onRow(next.value);
   }
-  if (!isWhole || revision === undefined) throw new Error(`table ${table} was cut short`);
-  return { hash: digest.digest('hex'), rows, revision };
 }
 
 function addRow(digest: ReturnType<typeof createHash>, row: feedV1.Row): void {

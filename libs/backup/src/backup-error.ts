@@ -18,6 +18,8 @@ export type BackupErrorCode =
   | 'TABLE_CHANGED'
   /** Another run works on it. */
   | 'RUN_BUSY'
+  /** Another runner took the lease over that this run was made under. */
+  | 'RUN_FENCED'
   /** A request that makes no sense; the message names the field. */
   | 'INVALID'
   /** A source ended before it was complete: to be read again. */

@@ -39,3 +39,29 @@ export const SOURCE_PAUSE_MS_MAX = 5_000;
 /** Rows and bytes of one batch that a restore writes. */
 export const FILL_ROWS_MAX = 5_000;
 export const FILL_BYTES_MAX = MIB;
+
+/** Bytes of commands after which a piece of a log is stored, however young it is. */
+export const LOG_OBJECT_BYTES = 8 * MIB;
+/** Bytes of a piece of a log: one message of entries may cross the line. */
+export const LOG_OBJECT_BYTES_MAX = CHUNK_OBJECT_BYTES_MAX;
+/** Entries of a piece, whatever their size. */
+export const LOG_OBJECT_ENTRIES_MAX = 100_000;
+/** Bytes of entries that are not stored yet, over all tables: beyond it nothing is read. */
+export const LOG_HELD_BYTES_MAX = 64 * MIB;
+/** Bytes of commands in one message of a followed log: what each stream may add beyond the line. */
+export const LOG_MESSAGE_BYTES = 64 * 1024;
+/** Logs that are followed at the same time; more tables than that take turns. */
+export const LOG_STREAMS_MAX = 1_024;
+/** Pieces that are packed and stored at the same time. */
+export const LOG_WRITES_AT_ONCE = 4;
+export const LOG_INTERVAL_MS_MIN = 1_000;
+export const LOG_INTERVAL_MS_MAX = 3_600_000;
+/** Between two attempts at what failed. */
+export const LOG_PAUSE_MS = 250;
+export const LOG_PAUSE_MS_MAX = 30_000;
+/** Pieces that the log of one table in one epoch may have. */
+export const LOG_OBJECTS_MAX = 2_000_000;
+/** Commands of one batch that a restore writes. */
+export const FILL_COMMANDS_MAX = 1_000;
+/** Batches of a restore on their way: one is written to the log while the one before it is applied. */
+export const FILLS_UNDERWAY_MAX = 2;

@@ -48,6 +48,42 @@ export interface TableSource {
   read(request: ReadRequest, signal: AbortSignal): AsyncIterable<SourceChunk>;
 }
 
+/** One entry of a table's log; an empty command stands for none. */
+export interface LogEntry {
+  readonly index: number;
+  readonly command: Buffer;
+}
+
+export interface LogPart {
+  /** In the order of indexes, without gaps, from the wanted one on. */
+  readonly entries: readonly LogEntry[];
+  /** The wanted entry is gone: the log begins at this one, and nothing follows. */
+  readonly cutAt: number | undefined;
+  /** Check of the last entry, where it is told. */
+  readonly lastCheck?: bigint | undefined;
+  /** The log is not the one that the wanted entry follows: nothing comes after this. */
+  readonly diverged?: boolean | undefined;
+  /** The largest index there was when this was sent. */
+  readonly appliedIndex: number;
+}
+
+export interface FollowRequest {
+  readonly table: SourceTable;
+  /** Index of the first wanted entry, from 1. */
+  readonly from: number;
+  /** Check of the entry before that, as the reader has it. */
+  readonly previousCheck?: bigint | undefined;
+  /** Bytes of commands in a part; one command may be larger. */
+  readonly partBytesMax: number;
+}
+
+export interface LogSource {
+  /** All tables, and all of them again whenever that changed. Ends when it cannot tell any more. */
+  watch(signal: AbortSignal): AsyncIterable<SourceCluster>;
+  /** Entries as they come; what is not read is not sent. An end says only that it is to be opened again. */
+  follow(request: FollowRequest, signal: AbortSignal): AsyncIterable<LogPart>;
+}
+
 export interface ShadowHandle {
   readonly table: string;
   readonly tableId: number;
@@ -80,7 +116,14 @@ export interface FillRequest {
   /** From 1, each once. */
   readonly batch: number;
   readonly rows: readonly Row[];
+  /** Applied after the rows, each at the revision that is its index; none of them is empty. */
+  readonly commands: readonly LogEntry[];
   readonly note: Buffer;
+}
+
+/** A batch in the form in which it is sent: made while the one before it is on its way. */
+export interface ReadyBatch {
+  send(signal: AbortSignal): Promise<FillOutcome>;
 }
 
 export interface CompleteRequest {
@@ -92,7 +135,8 @@ export interface CompleteRequest {
 
 export interface ShadowWriter {
   begin(table: string, purpose: string, replace: boolean): Promise<BeginOutcome>;
-  fill(request: FillRequest, signal: AbortSignal): Promise<FillOutcome>;
+  /** Sends nothing yet, and keeps nothing of the request but its bytes. */
+  ready(request: FillRequest): ReadyBatch;
   complete(request: CompleteRequest): Promise<CompleteOutcome>;
   drop(shadow: ShadowHandle): Promise<boolean>;
 }

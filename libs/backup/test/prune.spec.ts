@@ -1,4 +1,9 @@
 /** Pruning: what died is cleaned up, what is kept is whole, whenever it is cut off. */
+import { existsSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { openObjectStore } from '@flotilla/object-store';
 import { describe, expect, it } from 'vitest';
 import { BackupObjects, type BackupStore, prune, verifyChain } from '../src/index.js';
 import { FakeCluster } from '../src/testing/index.js';
@@ -85,5 +90,23 @@ describe('a prune', () => {
     const { good, unfinished } = await bench.catalog.list();
     expect(unfinished).toEqual([]);
     expect(good.map(({ id }) => id)).toEqual(ids.slice(6));
+  });
+
+  it('drops old parts of an object whose writer died, and none that may still be written', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'flotilla-prune-'));
+    const store = await openObjectStore(pathToFileURL(folder).href);
+    const left = join(folder, 'temporary', 'left');
+    const young = join(folder, 'temporary', 'young');
+    for (const file of [left, young]) writeFileSync(file, 'half a chunk');
+    const leftAt = new Date(Date.now() - 2 * RULES.unfinishedMs);
+    utimesSync(left, leftAt, leftAt);
+    const { bench } = await history();
+    await prune(parts(bench, store), RULES, true);
+    expect(existsSync(left)).toBe(true);
+    await prune(parts(bench, store), RULES, false);
+    expect(existsSync(left)).toBe(false);
+    expect(existsSync(young)).toBe(true);
+    await store.close();
+    rmSync(folder, { recursive: true });
   });
 });

@@ -3,6 +3,7 @@
  */
 import { compressionAlgorithms } from '@grpc/grpc-js';
 import { compress as zstdCompress } from '@mongodb-js/zstd';
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
@@ -15,6 +16,23 @@ import { echo, echoClient, PATH, startServer, unary } from './echo-service.js';
 import { frame, rawCall } from './raw-client.js';
 
 const LIMIT = 4 * 1024 * 1024;
+
+describe('answers in snappy', () => {
+  it('that would not become smaller leave as they are; what can be packed behind them is', async () => {
+    const { port } = await startServer();
+    const dense = randomBytes(100_000);
+    const light = Buffer.alloc(100_000, 'plain bytes ');
+    const sent = [dense, dense, light, light, dense];
+    const body = Buffer.concat(sent.map((bytes) => frame(bytes)));
+    const answer = await rawCall(port, PATH.chat, { 'grpc-encoding': 'snappy' }, body);
+    expect(answer.status).toBe('0');
+    expect(answer.messages.map(({ flag }) => flag)).toEqual([0, 0, 1, 1, 0]);
+    for (const [nth, { flag, bytes }] of answer.messages.entries()) {
+      const plain = flag === 1 ? await snappy.decompress(bytes, LIMIT) : bytes;
+      expect(plain.equals(sent[nth] ?? Buffer.alloc(0))).toBe(true);
+    }
+  });
+});
 
 describe.each([gzip, snappy, zstd])('a request in $name', (encoding: MessageEncoding) => {
   it('is unpacked, and answered in the same encoding', async () => {

@@ -25,9 +25,17 @@ export { isReadOnlyTxn } from './table/command-apply.js';
 export { CHANGED_BYTES_MAX, CHANGED_KEYS_MAX } from './table/changed-keys.js';
 export { COMPACT_ROWS_DEFAULT } from './table/compaction.js';
 export type { Condition, ConditionOperator, ConditionTest } from './table/condition.js';
+export {
+  ENTRIES_PER_CHECK,
+  entryCheck,
+  type EntryMark,
+  isOfTerm,
+  markOf,
+} from './table/entry-check.js';
 export { toKeyValue } from './table/operations.js';
 export { type PackedQuery } from './table/packed-pages.js';
 export { encodedRowBytes } from './table/range-pages.js';
+export { faultOfBatch, NOTHING_FILLED, type FillFault } from './table/replayed-commands.js';
 export { listTableIds } from './table/slots.js';
 export { openStage, type TableStage } from './table/table-stage.js';
 export { TableSnapshot, type TableSnapshotChunk } from './table/table-snapshot.js';

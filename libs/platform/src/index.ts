@@ -14,6 +14,7 @@ export { type CommandDescription, helpText, type Program } from './config/flags.
 export * from './config/load.js';
 export { type ConfigProblem, formatProblem, SECRET_MASK } from './config/problem.js';
 export type { ResolvedSetting } from './config/resolve.js';
+export * from './config/client-tls.js';
 export * from './config/server-tls.js';
 export * from './config/setting.js';
 export type { ConfigClass } from './config/validate.js';

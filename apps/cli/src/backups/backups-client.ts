@@ -1,9 +1,10 @@
 /**
  * The maintenance app of a cluster, as the commands of `flotilla backup` call it.
  *
- * In: requests. Out: answers and streams of how far it is. What it refuses is told in its own words.
+ * In: requests. Out: answers and streams of how far it is. What it refuses is told in its own words; that
+ * it is not there, with what can be done about it.
  */
-import { toClientError } from '@flotilla/client';
+import { ClientError, toClientError } from '@flotilla/client';
 import { createGrpcClient, type GrpcClient } from '@flotilla/grpc';
 import { backupsV1 as v1 } from '@flotilla/proto';
 import { type GlobalOptions, tlsOf } from '../settings.js';
@@ -18,7 +19,7 @@ export class BackupsClient {
   readonly client: GrpcClient;
 
   constructor(
-    address: string,
+    private readonly address: string,
     private readonly globals: GlobalOptions,
   ) {
     const tls = tlsOf(globals);
@@ -32,7 +33,7 @@ export class BackupsClient {
 
   list(): Promise<v1.ListBackupsResponse> {
     const request = v1.ListBackupsRequest.encode({}).finish();
-    return this.unary('List', request, v1.ListBackupsResponse);
+    return this.unary('List', request, v1.ListBackupsResponse, STORE_MS);
   }
 
   show(id: string): Promise<v1.ShowBackupResponse> {
@@ -42,7 +43,7 @@ export class BackupsClient {
 
   prune(dryRun: boolean): Promise<v1.PruneBackupsResponse> {
     const request = v1.PruneBackupsRequest.encode({ dryRun }).finish();
-    return this.unary('Prune', request, v1.PruneBackupsResponse, PRUNE_MS);
+    return this.unary('Prune', request, v1.PruneBackupsResponse, STORE_MS);
   }
 
   create(request: v1.CreateBackupRequest): AsyncIterable<v1.CreateBackupProgress> {
@@ -60,6 +61,19 @@ export class BackupsClient {
     return this.stream('Restore', bytes, v1.RestoreBackupProgress);
   }
 
+  /** Also for calls that are made with `client`. */
+  errorOf(thrown: unknown): ClientError {
+    const error = toClientError(thrown);
+    // What a server answered, and what broke later on, speaks for itself.
+    if (error.code !== 'UNAVAILABLE' || !error.notExecuted) return error;
+    return new ClientError(
+      error.code,
+      `the maintenance app is not reached at ${this.address} (${lastLine(error.message)}). ${HINT}`,
+      { cause: thrown },
+      true,
+    );
+  }
+
   close(): void {
     this.client.close();
   }
@@ -74,7 +88,7 @@ export class BackupsClient {
       const options = { deadlineMs };
       return codec.decode(await this.client.unary(`${SERVICE}/${method}`, request, options));
     } catch (error) {
-      throw toClientError(error);
+      throw this.errorOf(error);
     }
   }
 
@@ -89,10 +103,20 @@ export class BackupsClient {
         yield codec.decode(bytes);
       }
     } catch (error) {
-      throw toClientError(error);
+      throw this.errorOf(error);
     }
   }
 }
 
-/** Deleting takes longer than a look. */
-const PRUNE_MS = 3_600_000;
+/** Deleting, and reading what logs tell, takes longer than a look. */
+const STORE_MS = 3_600_000;
+
+const HINT = [
+  'Start it with "node apps/maintenance/dist/main.js leader --cluster.addresses=NODE',
+  '--backup.store=file:///FOLDER", or say where it is with --maintenance or FLOTILLA_MAINTENANCE.',
+].join(' ');
+
+/** Why, without that there is no connection. */
+function lastLine(message: string): string {
+  return message.replace(/^No connection established\. (?:Last error: )?/, '');
+}

@@ -21,9 +21,8 @@ import {
   type RegattaManifest,
   type RegattaTable,
 } from '@flotilla/backup/regatta';
-import { toClientError } from '@flotilla/client';
-import type { GrpcClient } from '@flotilla/grpc';
 import { maintenanceV1 as v1, replicationV1 } from '@flotilla/proto';
+import type { BackupsClient } from './backups-client.js';
 
 const SERVICE = '/maintenance.v1.Maintenance';
 const PIECE_BYTES = 1024 * 1024;
@@ -31,7 +30,7 @@ const PIECE_BYTES = 1024 * 1024;
 export type OnTable = (table: string, bytes: number) => void;
 
 export async function writeRegattaFolder(
-  client: GrpcClient,
+  backups: BackupsClient,
   tables: readonly string[],
   folder: string,
   onTable: OnTable,
@@ -42,7 +41,7 @@ export async function writeRegattaFolder(
   await mkdir(folder, { recursive: true });
   const written: RegattaTable[] = [];
   for (const [name, file] of files) {
-    const { bytes, md5 } = await writeTable(client, name, join(folder, file));
+    const { bytes, md5 } = await writeTable(backups, name, join(folder, file));
     written.push({ name, file_name: file, md5 });
     onTable(name, bytes);
   }
@@ -52,7 +51,7 @@ export async function writeRegattaFolder(
 }
 
 export async function restoreRegattaFolder(
-  client: GrpcClient,
+  backups: BackupsClient,
   folder: string,
   onTable: OnTable,
 ): Promise<readonly RegattaTable[]> {
@@ -61,13 +60,13 @@ export async function restoreRegattaFolder(
   // All of them first: half of a backup is worse than none.
   for (const table of manifest.tables) await checkTable(table, join(folder, table.file_name));
   for (const table of manifest.tables) {
-    onTable(table.name, await sendTable(client, table, join(folder, table.file_name)));
+    onTable(table.name, await sendTable(backups, table, join(folder, table.file_name)));
   }
   return manifest.tables;
 }
 
 async function writeTable(
-  client: GrpcClient,
+  backups: BackupsClient,
   table: string,
   file: string,
 ): Promise<{ readonly bytes: number; readonly md5: string }> {
@@ -75,7 +74,7 @@ async function writeTable(
   const hash = createHash('md5');
   let bytes = 0;
   const pieces = async function* () {
-    for await (const message of client.serverStream(`${SERVICE}/Backup`, request)) {
+    for await (const message of backups.client.serverStream(`${SERVICE}/Backup`, request)) {
       const { data } = replicationV1.SnapshotChunk.decode(message);
       hash.update(data);
       bytes += data.length;
@@ -85,7 +84,7 @@ async function writeTable(
   try {
     await writeSynced(file, pieces());
   } catch (error) {
-    throw toClientError(error);
+    throw backups.errorOf(error);
   }
   return { bytes, md5: hash.digest('hex') };
 }
@@ -114,7 +113,11 @@ async function checkTable(table: RegattaTable, file: string): Promise<void> {
   checkRegattaSum(table, hash.digest('hex'));
 }
 
-async function sendTable(client: GrpcClient, table: RegattaTable, file: string): Promise<number> {
+async function sendTable(
+  backups: BackupsClient,
+  table: RegattaTable,
+  file: string,
+): Promise<number> {
   let bytes = 0;
   const messages = async function* () {
     const info = { table: Buffer.from(table.name) };
@@ -127,9 +130,9 @@ async function sendTable(client: GrpcClient, table: RegattaTable, file: string):
     }
   };
   try {
-    await client.clientStream(`${SERVICE}/Restore`, messages());
+    await backups.client.clientStream(`${SERVICE}/Restore`, messages());
   } catch (error) {
-    throw toClientError(error);
+    throw backups.errorOf(error);
   }
   return bytes;
 }

@@ -13,7 +13,7 @@ export function addFolderCommands(backup: Command): void {
     .action((folder: string, tables: string[], _flags: unknown, command: Command) =>
       withBackups(command, async ({ backups, printer }) => {
         const names = tables.length > 0 ? tables : await allTables(command);
-        const manifest = await writeRegattaFolder(backups.client, names, folder, said('written'));
+        const manifest = await writeRegattaFolder(backups, names, folder, said('written'));
         if (printer.format === 'json') await printer.json(manifest);
         else await printer.out.line(`${manifest.tables.length} tables written to ${folder}`);
       }),
@@ -24,7 +24,7 @@ export function addFolderCommands(backup: Command): void {
     .argument('<folder>')
     .action((folder: string, _flags: unknown, command: Command) =>
       withBackups(command, async ({ backups, printer }) => {
-        const tables = await restoreRegattaFolder(backups.client, folder, said('restored'));
+        const tables = await restoreRegattaFolder(backups, folder, said('restored'));
         if (printer.format === 'json') await printer.json({ tables });
         else await printer.out.line(`${tables.length} tables restored from ${folder}`);
       }),

@@ -9,6 +9,7 @@ import {
   TABLE_HEAD,
   tableRow,
 } from '../backups/backup-json.js';
+import { LOG_HEAD, logJson, logLine, logRow } from '../backups/log-json.js';
 import { type BackupContext, withBackups } from '../backups/backup-context.js';
 import { TableBars } from '../backups/table-bars.js';
 import type { Printer } from '../output/printer.js';
@@ -86,14 +87,15 @@ function addList(backup: Command): void {
     .description('list the backups, and what is no backup')
     .action((_flags: unknown, command: Command) =>
       withBackups(command, async ({ backups, printer }) => {
-        const { backups: good, unfinished, unreadable } = await backups.list();
+        const { backups: good, unfinished, unreadable, logs } = await backups.list();
         if (printer.format === 'json') {
           const json = { backups: good.map(backupJson), unfinished: unfinishedJson(unfinished) };
-          await printer.json({ ...json, unreadable });
+          await printer.json({ ...json, unreadable, logs: logs.map(logJson) });
           return;
         }
         if (printer.format === 'table') await printer.table(BACKUP_HEAD, good.map(backupRow));
         else for (const each of good) await printer.out.line(backupRow(each).join(' ').trim());
+        await printLogs(printer, logs);
         for (const { id, runner } of unfinished) {
           process.stderr.write(`${id} is not finished (begun by ${runner})\n`);
         }
@@ -102,6 +104,13 @@ function addList(backup: Command): void {
         }
       }),
     );
+}
+
+/** To which revisions and times tables can be restored beside the moments of backups. */
+async function printLogs(printer: Printer, logs: readonly v1.ShippedLog[]): Promise<void> {
+  if (logs.length === 0) return;
+  if (printer.format === 'table') await printer.table(LOG_HEAD, logs.map(logRow));
+  else for (const log of logs) await printer.out.line(logLine(log));
 }
 
 function unfinishedJson(unfinished: readonly v1.UnfinishedBackup[]): object[] {

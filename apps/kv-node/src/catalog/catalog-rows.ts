@@ -8,6 +8,10 @@
  *   shadow/<name>      TableRow of a table that is filled to take the name over
  *   deleting/<id>      TableRow of a deleted table whose data may still be on disk
  *   lease/<table id>   LeaseRow: who may write what a leader cluster sends into this copy
+ *   session/<holder>   SessionRow: a gateway that lives, or did when it was last heard of
+ *   sys/session-seq    token of the last session, decimal
+ *   purpose/<name>     LeaseRow: who does what only one may do at a time; never deleted
+ *   sys/purposes       how many of them there are, decimal
  *   node/<id>          NodeRow; stays when the node is removed
  *
  * Pure: in goes what was read, out comes the command to propose. Every change is conditional on the
@@ -39,7 +43,13 @@ export const TABLE_PREFIX = Buffer.from('table/');
 export const SHADOW_PREFIX = Buffer.from('shadow/');
 export const DELETING_PREFIX = Buffer.from('deleting/');
 export const LEASE_PREFIX = Buffer.from('lease/');
+export const SESSION_PREFIX = Buffer.from('session/');
+export const SESSION_SEQUENCE_KEY = Buffer.from('sys/session-seq');
+export const PURPOSE_PREFIX = Buffer.from('purpose/');
+export const PURPOSE_COUNT_KEY = Buffer.from('sys/purposes');
 
+/** Of a copy that nobody has ever held. */
+const FREE_LEASE: LeaseRow = { holder: '', token: 0n, expiresAtMs: 0n, session: 0n };
 const CATALOG_NAME = Buffer.from('catalog');
 const EQUAL = mvccV1.Compare_CompareResult.EQUAL;
 const NO_BYTES = Buffer.alloc(0);
@@ -77,6 +87,10 @@ export function nodeKey(id: number): Buffer {
 
 export function leaseKey(tableId: number): Buffer {
   return Buffer.concat([LEASE_PREFIX, Buffer.from(String(tableId))]);
+}
+
+export function purposeKey(name: string): Buffer {
+  return Buffer.concat([PURPOSE_PREFIX, Buffer.from(name)]);
 }
 
 export function encodeLease(row: LeaseRow): Buffer {
@@ -140,6 +154,8 @@ export function createCommand(
     put(SEQUENCE_KEY, Buffer.from(row.id.toString())),
     put(rowKey(row), encodeRow(row)),
   ];
+  // What is there can be taken together with others in one step, what is not cannot.
+  if (row.source) puts.push(put(leaseKey(Number(row.id)), encodeLease(FREE_LEASE)));
   const condition = compare(SEQUENCE_KEY, sequence && Buffer.from(sequence));
   return sequence
     ? { command: txn(condition, puts, []), createdBy: true }
@@ -186,6 +202,8 @@ export interface Completion {
  *
  * The epoch of a name grows by one with each completion. The sequence never is below any epoch, and ids
  * of new tables, which are their epochs, lie above it: what is made under the name later on has a higher one.
+ *
+ * A renewal that was wanted after the filling began is wanted of what was filled: it may hold rows of the old copy.
  */
 export function completeCommand({ shadow, replaced, sequence, completeAt }: Completion): {
   readonly command: Buffer;
@@ -195,7 +213,11 @@ export function completeCommand({ shadow, replaced, sequence, completeAt }: Comp
   const before = replaced && decodeRow(replaced);
   const lastId = BigInt(sequence.toString());
   const epoch = before ? before.epoch + 1n : lastId + 1n;
-  const row = { ...filled, epoch, completeAt: BigInt(completeAt), shadow: undefined };
+  const isStillWanted = before?.renewalWanted === true && filled.shadow?.renews !== true;
+  const row = {
+    ...{ ...filled, epoch, completeAt: BigInt(completeAt), shadow: undefined },
+    renewalWanted: isStillWanted ? true : undefined,
+  };
   const conditions = [compare(rowKey(filled), shadow), compare(SEQUENCE_KEY, sequence)];
   const changes = [remove(rowKey(filled)), put(tableKey(row.name), encodeRow(row))];
   if (epoch > lastId) changes.push(put(SEQUENCE_KEY, Buffer.from(epoch.toString())));
@@ -208,7 +230,7 @@ export function completeCommand({ shadow, replaced, sequence, completeAt }: Comp
 
 /** A copy is a table of this cluster's own from here on, if its row still is `stored`. */
 export function ownCommand(stored: Buffer): Buffer {
-  const row = { ...decodeRow(stored), source: undefined };
+  const row = { ...decodeRow(stored), source: undefined, renewalWanted: undefined };
   return txn(
     compare(tableKey(row.name), stored),
     [put(tableKey(row.name), encodeRow(row)), remove(leaseKey(Number(row.id)))],
@@ -234,23 +256,23 @@ export function touchedKeys(data: Uint8Array): Buffer[] {
   return kv ? [...keys, kv.key] : keys;
 }
 
-function put(key: Buffer, value: Buffer): mvccV1.RequestOp {
+export function put(key: Buffer, value: Buffer): mvccV1.RequestOp {
   return { request: { $case: 'requestPut', value: { key, value, prevKv: false } } };
 }
 
-function remove(key: Buffer): mvccV1.RequestOp {
+export function remove(key: Buffer): mvccV1.RequestOp {
   const value = { key, rangeEnd: NO_BYTES, prevKv: false, count: false };
   return { request: { $case: 'requestDeleteRange', value } };
 }
 
 /** Without a value the condition is that the key exists. */
-function compare(key: Buffer, value: Buffer | undefined): mvccV1.Compare {
+export function compare(key: Buffer, value: Buffer | undefined): mvccV1.Compare {
   const targetUnion = value && ({ $case: 'value', value } as const);
   const target = mvccV1.Compare_CompareTarget.VALUE;
   return { result: EQUAL, target, key, targetUnion, rangeEnd: NO_BYTES };
 }
 
-function txn(
+export function txn(
   conditions: mvccV1.Compare | mvccV1.Compare[],
   success: mvccV1.RequestOp[],
   failure: mvccV1.RequestOp[],

@@ -11,7 +11,11 @@ import {
   DELETING_PREFIX,
   LEASE_PREFIX,
   NODE_PREFIX,
+  PURPOSE_COUNT_KEY,
+  PURPOSE_PREFIX,
   SEQUENCE_KEY,
+  SESSION_PREFIX,
+  SESSION_SEQUENCE_KEY,
   SHADOW_PREFIX,
   TABLE_PREFIX,
   decodeRow,
@@ -32,6 +36,8 @@ export interface TableInfo {
   readonly source?: TableSource;
   /** Entry of its log up to which it was filled before it took its name over; 0 if it never was. */
   readonly completeAt: number;
+  /** Of a copy that is to be made anew. */
+  readonly renewalWanted?: true;
   /** It is filled out of sight, to take its name over. */
   readonly shadow?: ShadowInfo;
   /** The row as it lies in the catalog, for conditional changes. */
@@ -45,6 +51,8 @@ export interface ShadowInfo {
   readonly begunAtMs: number;
   /** When it was known to be filled; not noted with each batch. */
   readonly filledAtMs: number;
+  /** That a copy was wanted anew was known before anything was filled. */
+  readonly renews?: true;
 }
 
 export type NodeState = 'joining' | 'active' | 'drained' | 'leaving' | 'removed';
@@ -68,13 +76,24 @@ export interface NodeInfo {
   readonly stored: Buffer;
 }
 
-/** Who may write what a leader cluster sends into a copy. */
+/** Who may do something alone, for a while. */
 export interface LeaseInfo {
   /** Empty once it was given back. */
   readonly holder: string;
   readonly token: number;
-  /** On the wall clock of whoever proposed it. */
+  /** On the wall clock of whoever proposed it; 0 of a lease that lasts as long as a session. */
   readonly expiresAtMs: number;
+  /** Token of the session under which it was taken. */
+  readonly session: number;
+  readonly stored: Buffer;
+}
+
+/** A gateway that lives, or did when it was last heard of. */
+export interface SessionInfo {
+  readonly token: number;
+  readonly ttlMs: number;
+  /** How often it was told that it lives. */
+  readonly beats: bigint;
   readonly stored: Buffer;
 }
 
@@ -112,6 +131,9 @@ export type CatalogChange =
   | TableChange
   | { readonly kind: 'deleting'; readonly id: number; readonly isListed: boolean }
   | { readonly kind: 'node'; readonly id: number }
+  | { readonly kind: 'lease' | 'purpose' }
+  /** `isSame`: it has only told that it lives. */
+  | { readonly kind: 'session'; readonly holder: string; readonly isSame: boolean }
   | { readonly kind: 'system' };
 
 export class CatalogState {
@@ -123,6 +145,14 @@ export class CatalogState {
   readonly nodes = new Map<number, NodeInfo>();
   /** By the id of the table in this cluster. */
   readonly leases = new Map<number, LeaseInfo>();
+  /** By their holders. */
+  readonly sessions = new Map<string, SessionInfo>();
+  /** Token of the last session as stored; undefined before the first one. */
+  sessionSequence: Buffer | undefined;
+  /** By what they are for. */
+  readonly purposes = new Map<string, LeaseInfo>();
+  /** How many of them there are, as stored; undefined before the first one. */
+  purposeCount: Buffer | undefined;
   /** Ids of deleted tables whose data may still be on disk. */
   readonly deleting = new Set<number>();
   /** Tables whose replica set is being changed. */
@@ -147,6 +177,8 @@ export class CatalogState {
       ...Array.from(this.shadows.keys(), (name) => `${SHADOW_PREFIX.toString()}${name}`),
       ...Array.from(this.deleting, (id) => `${DELETING_PREFIX.toString()}${id}`),
       ...Array.from(this.leases.keys(), (id) => `${LEASE_PREFIX.toString()}${id}`),
+      ...Array.from(this.sessions.keys(), (name) => `${SESSION_PREFIX.toString()}${name}`),
+      ...Array.from(this.purposes.keys(), (name) => `${PURPOSE_PREFIX.toString()}${name}`),
       ...Array.from(this.nodes.keys(), (id) => `${NODE_PREFIX.toString()}${id}`),
     ];
   }
@@ -163,7 +195,17 @@ export class CatalogState {
       return this.setDeleting(Number(suffix(key, DELETING_PREFIX)), value);
     }
     if (startsWith(key, NODE_PREFIX)) return this.setNode(Number(suffix(key, NODE_PREFIX)), value);
-    if (startsWith(key, LEASE_PREFIX)) this.setLease(Number(suffix(key, LEASE_PREFIX)), value);
+    if (startsWith(key, LEASE_PREFIX)) {
+      setLease(this.leases, Number(suffix(key, LEASE_PREFIX)), value);
+      return { kind: 'lease' };
+    }
+    if (startsWith(key, SESSION_PREFIX)) return this.setSession(suffix(key, SESSION_PREFIX), value);
+    if (startsWith(key, PURPOSE_PREFIX)) {
+      setLease(this.purposes, suffix(key, PURPOSE_PREFIX), value);
+      return { kind: 'purpose' };
+    }
+    if (key.equals(PURPOSE_COUNT_KEY)) this.purposeCount = value;
+    else if (key.equals(SESSION_SEQUENCE_KEY)) this.sessionSequence = value;
     else if (key.equals(SEQUENCE_KEY)) this.sequence = value;
     else if (key.equals(CLUSTER_KEY)) this.cluster = value ? toClusterInfo(value) : NOT_TOLD;
     else if (key.equals(CLUSTER_ID_KEY)) this.clusterId = value?.toString() ?? '';
@@ -199,9 +241,12 @@ export class CatalogState {
     return { kind: 'deleting', id, isListed: value !== undefined };
   }
 
-  private setLease(tableId: number, value: Buffer | undefined): void {
-    if (value) this.leases.set(tableId, toLeaseInfo(value));
-    else this.leases.delete(tableId);
+  private setSession(holder: string, value: Buffer | undefined): CatalogChange {
+    const before = this.sessions.get(holder);
+    const now = value && toSessionInfo(value);
+    if (now) this.sessions.set(holder, now);
+    else this.sessions.delete(holder);
+    return { kind: 'session', holder, isSame: before?.token === now?.token };
   }
 
   private setNode(id: number, value: Buffer | undefined): CatalogChange {
@@ -225,12 +270,14 @@ function toTableInfo(stored: Buffer): TableInfo {
       source: { tableId: Number(row.source.tableId), epoch: Number(row.source.epoch) },
     }),
     completeAt: Number(row.completeAt),
+    ...(row.renewalWanted && { renewalWanted: true }),
     ...(row.shadow && {
       shadow: {
         purpose: row.shadow.purpose,
         token: Number(row.shadow.token),
         begunAtMs: Number(row.shadow.begunAtMs),
         filledAtMs: Number(row.shadow.filledAtMs),
+        ...(row.shadow.renews && { renews: true }),
       },
     }),
     stored,
@@ -242,9 +289,24 @@ function toClusterInfo(stored: Buffer): ClusterInfo {
   return { generation: Number(generation), leaderClusterId, promoted, stored };
 }
 
-function toLeaseInfo(stored: Buffer): LeaseInfo {
-  const { holder, token, expiresAtMs } = flotillaV1.LeaseRow.decode(stored);
-  return { holder, token: Number(token), expiresAtMs: Number(expiresAtMs), stored };
+function setLease<K>(leases: Map<K, LeaseInfo>, key: K, stored: Buffer | undefined): void {
+  if (!stored) {
+    leases.delete(key);
+    return;
+  }
+  const row = flotillaV1.LeaseRow.decode(stored);
+  leases.set(key, {
+    holder: row.holder,
+    token: Number(row.token),
+    expiresAtMs: Number(row.expiresAtMs),
+    session: Number(row.session),
+    stored,
+  });
+}
+
+function toSessionInfo(stored: Buffer): SessionInfo {
+  const { token, ttlMs, beats } = flotillaV1.SessionRow.decode(stored);
+  return { token: Number(token), ttlMs: Number(ttlMs), beats, stored };
 }
 
 function toNodeInfo(stored: Buffer): NodeInfo {

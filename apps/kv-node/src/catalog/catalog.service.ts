@@ -29,6 +29,7 @@ export class Catalog {
   readonly machine: TableStateMachine;
   private readonly listeners = new Set<(changes: readonly CatalogChange[]) => void>();
   private proposeElsewhere: ProposeElsewhere | undefined;
+  private version = 0;
 
   /** `founders` found the group where its log is empty; none if this node joins. */
   constructor(
@@ -59,6 +60,14 @@ export class Catalog {
 
   get appliedIndex(): number {
     return this.machine.state.appliedIndex;
+  }
+
+  /**
+   * Another number whenever there are other tables, leases or sessions than before; the same on nodes
+   * that have followed them by the log.
+   */
+  get replicasVersion(): number {
+    return this.version;
   }
 
   /** Settles once `state` reflects every change that was acknowledged before. */
@@ -92,15 +101,16 @@ export class Catalog {
   }
 
   private follow(entries: readonly CommittedEntry[]): void {
-    const keys = new Map<string, Buffer>();
-    for (const { data } of entries) {
+    const keys = new Map<string, { readonly key: Buffer; readonly index: number }>();
+    for (const { data, index } of entries) {
       if (data.length === 0) continue;
-      for (const key of touchedKeys(data)) keys.set(key.toString('latin1'), key);
+      for (const key of touchedKeys(data)) keys.set(key.toString('latin1'), { key, index });
     }
     const changes: CatalogChange[] = [];
-    for (const key of keys.values()) {
+    for (const { key, index } of keys.values()) {
       const change = this.state.set(key, this.machine.get(key)?.value);
       if (change) changes.push(change);
+      if (change && isOfReplicas(change)) this.version = Math.max(this.version, index);
     }
     this.tell(changes);
   }
@@ -120,6 +130,7 @@ export class Catalog {
       const change = this.state.set(Buffer.from(key), undefined);
       if (change) changes.push(change);
     }
+    this.version = this.appliedIndex;
     this.tell(changes);
   }
 
@@ -140,4 +151,10 @@ export class Catalog {
   deadline(timeoutMs: number): number {
     return this.runtime.deadline(timeoutMs);
   }
+}
+
+/** Whether gateways have to look at their tables again. */
+function isOfReplicas(change: CatalogChange): boolean {
+  if (change.kind === 'session') return !change.isSame;
+  return change.kind === 'lease' || change.kind === 'table';
 }

@@ -18,6 +18,8 @@ import { FollowerNode } from '../follower/follower-node.js';
 import { type LeaderCluster } from '../follower/leader-writes.js';
 import { KvService } from '../kv/kv.service.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
+import { PurposeApi } from '../leases/purpose-api.js';
+import { PurposeLeases } from '../leases/purpose-leases.js';
 import { type NodeIdentity } from '../node/node-identity.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { type NodeStorage } from '../node/node-storage.js';
@@ -25,6 +27,7 @@ import { type PeerSide } from '../peers/peer-side.js';
 import { Forwarder } from '../routing/forwarder.js';
 import { PassedCalls } from '../routing/passed-calls.js';
 import { TableRouter } from '../routing/table-router.js';
+import { FillGate } from '../shadow/fill-gate.js';
 import { ShadowApi } from '../shadow/shadow-api.js';
 import { ShadowRows } from '../shadow/shadow-rows.js';
 import { ShadowTables } from '../shadow/shadow-tables.js';
@@ -42,6 +45,8 @@ import { otherNodes } from './other-nodes.js';
 import { ReplicationStatus } from './replication-status.js';
 import { register, type Registration } from './self-registration.js';
 import { TableMover } from './table-mover.js';
+
+const QUIET_CHANGES: readonly CatalogChange['kind'][] = ['session', 'lease', 'purpose'];
 
 export interface NodeClusterParts {
   readonly config: KvNodeConfig;
@@ -74,6 +79,7 @@ export class NodeCluster {
   readonly steps: TableSteps;
   readonly shadows: ShadowTables;
   readonly shadowApi: ShadowApi;
+  readonly purposeApi: PurposeApi;
   /** Undefined in a leader cluster. */
   readonly follower: FollowerNode | undefined;
   readonly replication: ReplicationStatus;
@@ -118,10 +124,13 @@ export class NodeCluster {
     passed.useAdmin(this.admin);
     this.follower = this.makeFollower(router, forwarder);
     if (this.follower) passed.useMore(this.follower);
-    this.steps = new TableSteps(router);
+    this.steps = new TableSteps(router, new FillGate({ engine: storage.engine, runtime }));
     this.shadows = this.makeShadows(replicasMax);
     this.shadowApi = new ShadowApi(runtime, this.shadows, this.steps);
     passed.useMore(this.shadowApi);
+    this.purposeApi = new PurposeApi(new PurposeLeases(catalog, runtime.clock), (timeoutMs) =>
+      runtime.deadline(timeoutMs),
+    );
     const { follower } = this;
     this.replication = new ReplicationStatus({ runtime, catalog, tables, follower });
     const look = new CopyLook(runtime, router);
@@ -188,7 +197,9 @@ export class NodeCluster {
       else if (change.kind === 'deleting' && change.isListed) this.tables.deleted(change.id);
       else if (change.kind === 'node') this.nodeChanged(change.id);
     }
-    this.loop.nudge();
+    // Whoever holds something tells so all the time, and nothing here depends on it.
+    const isWork = ({ kind }: CatalogChange) => !QUIET_CHANGES.includes(kind);
+    if (changes.some(isWork)) this.loop.nudge();
   }
 
   private tableChanged({ before, now, goesOn }: TableChange): void {
@@ -231,10 +242,12 @@ export class NodeCluster {
     const { leader, config, runtime, peers, logger } = this.parts;
     if (!leader) return undefined;
     const { catalog, tables, kv, admin } = this;
+    const { maintenance } = config;
     const { token } = config.tables;
     const { network } = peers;
     return new FollowerNode({
       ...{ leader, runtime, catalog, tables, router, kv, admin, network, forwarder, logger, token },
+      maintenance,
     });
   }
 

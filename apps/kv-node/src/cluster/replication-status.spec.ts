@@ -46,7 +46,7 @@ async function get(node: FollowerNodeUnderTest, table = ''): Promise<statusV1.Ge
 function report(node: FollowerNodeUnderTest, position: Partial<applyV1.ReplicaPosition>) {
   const codecs = [applyV1.ReportPositionsRequest, applyV1.ReportPositionsResponse] as const;
   const whole = applyV1.ReplicaPosition.fromPartial({ tableId, ...position });
-  const message = { positions: [whole] };
+  const message = applyV1.ReportPositionsRequest.fromPartial({ positions: [whole] });
   return node.call(`/${REPLICA_APPLY_SERVICE}/ReportPositions`, codecs, message);
 }
 
@@ -54,9 +54,7 @@ describe('the status of replication', () => {
   it('is told by every node, also by one without the copy, once a gateway has reported', async () => {
     const before = await get(cluster.first, 't');
     expect(before.tables).toMatchObject([{ state: '', gateway: '', lastError: '' }]);
-    const codecs = [applyV1.AcquireLeaseRequest, applyV1.AcquireLeaseResponse] as const;
-    const wish = { table: 't', tableId, holder: 'g-1', ttlMs: 60_000n, token: 0n };
-    await cluster.first.call(`/${REPLICA_APPLY_SERVICE}/AcquireLease`, codecs, wish);
+    await cluster.first.take('g-1', [tableId]);
     await report(cluster.first, { leaderIndex: 5n, leaderClockMs: 1_000n, puller: PULLER });
     for (const node of cluster.nodes) {
       await expect.poll(async () => (await get(node, 't')).tables[0]?.gateway).toBe('g-1');

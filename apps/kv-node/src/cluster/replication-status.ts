@@ -120,7 +120,7 @@ export class ReplicationStatus {
       leaderRevision: follower.lags.leaderRevision(info.id),
       lagRevisions: lag?.revisions,
       lagMs: lag?.ms,
-      gateway: follower.apply.holderOf(info.id),
+      gateway: follower.leases.holderOf(info.id),
       state: puller?.state ?? '',
       lastError: puller?.lastError ?? '',
       snapshotBytes: puller?.snapshotBytes ?? 0,

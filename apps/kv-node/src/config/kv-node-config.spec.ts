@@ -109,6 +109,10 @@ const FOLLOWER = ['follower', `--replication.leader-address=${LEADER}`];
 const OUR_DEFAULTS: Readonly<Record<string, unknown>> = {
   'storage.block-cache-size': 536_870_912,
   'maintenance.address': [],
+  'maintenance.ca-filename': '',
+  'maintenance.cert-filename': '',
+  'maintenance.key-filename': '',
+  'maintenance.server-name': '',
   'storage.version-cache-size': 67_108_864,
   'storage.range-cache-size': 33_554_432,
   'data-dir': './data',

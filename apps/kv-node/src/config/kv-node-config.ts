@@ -13,6 +13,7 @@ import {
   AddressesByNumber,
   CertificateForTls,
   CLI_ENVIRONMENT,
+  ClientTlsConfig,
   type ConfigSchema,
   constraint,
   DurationBetween,
@@ -126,7 +127,7 @@ export class StorageConfig {
   @IntegerBetween(1, UINT32_MAX) readonly tableCacheFiles: number = 0;
 }
 
-export class MaintenanceConfig {
+export class MaintenanceConfig extends ClientTlsConfig {
   @Flag() readonly enabled: boolean = false;
   @Text() readonly token: string = '';
   /** None: backups and restores are not served here. */

@@ -9,6 +9,7 @@ import { GRPC_TRANSPORTS } from '@flotilla/grpc';
 import { join } from 'node:path';
 import { RANGE_CACHE_BYTES_DEFAULT, VERSION_CACHE_BYTES_DEFAULT } from '@flotilla/mvcc';
 import {
+  clientTlsSettings,
   defineSettings,
   derivedDefault,
   LOG_LEVELS,
@@ -339,6 +340,7 @@ const SERVICES: readonly Setting[] = [
     field: 'maintenance.addresses',
     description: 'maintenance app that backups and restores asked for here are passed on to',
   },
+  ...clientTlsSettings('maintenance', 'the maintenance app'),
   {
     key: 'tables.enabled',
     kind: 'bool',

@@ -36,8 +36,8 @@ describe('what a node tells gateways', () => {
     for (let nth = 0; nth < 20; nth++) await node.put(table, `k${nth}`, Buffer.alloc(200));
     let open = 0;
     let opened = 0;
-    const iterate = table.machine.iterate.bind(table.machine);
-    vi.spyOn(table.machine, 'iterate').mockImplementation((wanted) => {
+    const iterate = table.machine.iterateFeed.bind(table.machine);
+    vi.spyOn(table.machine, 'iterateFeed').mockImplementation((wanted) => {
       const view = iterate(wanted);
       const close = view.close.bind(view);
       let isOpen = true;
@@ -65,6 +65,7 @@ describe('what a node tells gateways', () => {
     expect(open).toBe(0);
     const last = node.readTable('t', { chunkBytesMax: 1_000 });
     await node.delete('t');
+    // However it ends: the table is gone under it.
     await last.ended.catch(() => undefined);
     expect(open).toBe(0);
   });

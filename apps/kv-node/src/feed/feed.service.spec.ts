@@ -2,11 +2,12 @@
  * What gateways are told by one node: logs, whole tables, and which tables there are.
  */
 import { status } from '@flotilla/grpc';
-import { feedV1, hot } from '@flotilla/proto';
+import { FEED_REASON, FEED_REASONS, feedV1, hot } from '@flotilla/proto';
 import { describe, expect, it, vi } from 'vitest';
 import { FeedNode, type OpenStream } from '../../test/support/feed-node.js';
 import { adopt, fill } from '../../test/support/fill-commands.js';
 import { type RunningTable } from '../tables/table-registry.js';
+import { checkAt } from './entry-checks.js';
 
 const FILLED = { key: 'z', value: '1', createRevision: 30, modRevision: 40, version: 4 };
 
@@ -148,7 +149,10 @@ describe('calls for a table', () => {
     for (const open of [node.readLog.bind(node), node.readTable.bind(node)]) {
       await expect(open('none').ended).rejects.toMatchObject({ code: status.NOT_FOUND });
       const other = open('t', { epoch: BigInt(table.id + 1) });
-      await expect(other.ended).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+      await expect(other.ended).rejects.toMatchObject({
+        code: status.FAILED_PRECONDITION,
+        metadata: { [FEED_REASON]: FEED_REASONS.otherEpoch },
+      });
       await open('t', { epoch: BigInt(table.id) }).ended;
     }
     await expect(node.readLog('t', { from: 0n }).ended).rejects.toMatchObject({
@@ -193,7 +197,7 @@ describe('a whole table', () => {
     expect(keys).toEqual(Array.from({ length: 30 }, (_, nth) => `k${nth}`).sort());
     const position = { tableId: table.id, epoch: table.id, appliedIndex: index, revision: index };
     expect(told.map((chunk) => chunk.position)).toEqual([
-      position,
+      { ...position, appliedCheck: await checkAt(table, index) },
       ...told.slice(1).map(() => undefined),
     ]);
     expect(told.map(({ more }) => more)).toEqual([...told.slice(1).map(() => true), false]);
@@ -367,15 +371,19 @@ describe('a table at a revision, and what changed in it', () => {
     while (!table.machine.compact(revision - 1).done);
     const gone = BigInt(revision - 2);
     const future = BigInt(revision + 1);
-    for (const fields of [
-      { atRevision: gone },
-      { atRevision: future },
-      { sinceRevision: gone },
-      { sinceRevision: future },
-      { sinceRevision: BigInt(revision), atRevision: BigInt(revision - 1) },
-    ]) {
+    const { revisionAhead, revisionGone } = FEED_REASONS;
+    for (const [fields, reason] of [
+      [{ atRevision: gone }, revisionGone],
+      [{ atRevision: future }, revisionAhead],
+      [{ sinceRevision: gone }, revisionGone],
+      [{ sinceRevision: future }, revisionAhead],
+      [{ sinceRevision: BigInt(revision), atRevision: BigInt(revision - 1) }, revisionAhead],
+    ] as const) {
       const refused = expect(node.readTable('t', fields).ended);
-      await refused.rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+      await refused.rejects.toMatchObject({
+        code: status.FAILED_PRECONDITION,
+        metadata: { [FEED_REASON]: reason },
+      });
     }
     const last = node.readTable('t', { atRevision: BigInt(revision - 1) });
     await last.ended;
@@ -396,7 +404,10 @@ describe('a table at a revision, and what changed in it', () => {
     const revision = await node.put(table, 'a');
     while (!table.machine.compact(revision).done);
     release();
-    await expect(stream.ended).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+    await expect(stream.ended).rejects.toMatchObject({
+      code: status.FAILED_PRECONDITION,
+      metadata: { [FEED_REASON]: FEED_REASONS.revisionGone },
+    });
   });
 });
 

@@ -16,7 +16,7 @@ import {
   type MessageSink,
   status,
 } from '@flotilla/grpc';
-import { feedV1 } from '@flotilla/proto';
+import { FEED_REASON, FEED_REASONS, feedV1 } from '@flotilla/proto';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { type TableInfo } from '../catalog/catalog-state.js';
 import { invalid, malformed, notReady, withStatus } from '../kv/errors.js';
@@ -26,6 +26,7 @@ import { SlicedReads } from '../kv/sliced-reads.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { type TableRouter } from '../routing/table-router.js';
 import { type RunningTable, type TableRegistry } from '../tables/table-registry.js';
+import { checkAt } from './entry-checks.js';
 import {
   BARRIER_TIMEOUT_MS,
   CHUNK_BYTES_MAX,
@@ -135,6 +136,8 @@ export class FeedService {
       from,
       follow: request.follow,
       chunkBytes: chunkBytes(request.chunkBytesMax, LOG_CHUNK_BYTES),
+      previousCheck: request.previousCheck,
+      isCopy: found.info.source !== undefined,
     };
     if (this.logStreams >= LOG_STREAMS_MAX) throw tooBusy();
     this.logStreams++;
@@ -154,10 +157,11 @@ export class FeedService {
     if (!found) return;
     const { info, table } = found;
     const pages = openTablePages(table.machine, wanted);
-    const source = { tableId: info.id, epoch: info.epoch };
-    await this.reads.holding(pages, () =>
-      streamTable(pages, source, this.reads, this.runtime.clock, call, sink),
-    );
+    await this.reads.holding(pages, async () => {
+      const appliedCheck = await checkAt(table, pages.logIndex);
+      const source = { tableId: info.id, epoch: info.epoch, appliedCheck };
+      await streamTable(pages, source, this.reads, this.runtime.clock, call, sink);
+    });
   }
 
   /** The replica here, once it is new enough; undefined if another node has answered instead. */
@@ -218,7 +222,9 @@ function decode<T>(codec: { decode(bytes: Buffer): T }, bytes: Buffer): T {
 
 function otherEpoch({ name, epoch }: TableInfo): GrpcStatusError {
   const message = `table ${name} is in epoch ${epoch}: its history began anew`;
-  return new GrpcStatusError(status.FAILED_PRECONDITION, message);
+  return new GrpcStatusError(status.FAILED_PRECONDITION, message, {
+    [FEED_REASON]: FEED_REASONS.otherEpoch,
+  });
 }
 
 function tooBusy(): GrpcStatusError {

@@ -8,13 +8,14 @@
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import {
+  type FeedPage,
   type MayGoOn,
   TableError,
   type TableErrorCode,
   type TableRow,
   type TableStateMachine,
 } from '@flotilla/mvcc';
-import { type feedV1 } from '@flotilla/proto';
+import { FEED_REASON, FEED_REASONS, type FeedReason, type feedV1, hot } from '@flotilla/proto';
 import { invalid } from '../kv/errors.js';
 
 export interface TableWanted {
@@ -26,9 +27,11 @@ export interface TableWanted {
   readonly pageBytesMax: number;
 }
 
+/** What is read of a page: rows that were looked at one by one, or the whole page, packed, at its end. */
 export interface TablePiece {
-  readonly rows: TableRow[];
+  readonly rows: readonly TableRow[];
   readonly deletedKeys: readonly Buffer[];
+  readonly packed?: FeedPage;
   readonly more: boolean;
   readonly isLast: boolean;
 }
@@ -37,6 +40,8 @@ export interface TablePages {
   /** The largest index that the pages reflect. */
   readonly appliedIndex: number;
   readonly revision: number;
+  /** Of that entry in the log of the group. */
+  readonly logIndex: number;
   /** The next piece of a page. Throws GrpcStatusError. */
   slice(mayGoOn: MayGoOn): TablePiece | undefined;
   close(): void;
@@ -62,17 +67,39 @@ export function openTablePages(machine: TableStateMachine, wanted: TableWanted):
       ? { appliedIndex, revision }
       : // The log goes on with the next entry, whatever lies between the revision and that.
         { appliedIndex: atRevision, revision: atRevision };
-  const view = refusing(() =>
-    sinceRevision === 0 ? openRows(machine, wanted) : openChanges(machine, wanted),
-  );
+  const view = refusing(() => {
+    if (sinceRevision > 0) return openChanges(machine, wanted);
+    return where.revision === revision ? openNewest(machine, wanted) : openRows(machine, wanted);
+  });
   return {
     ...where,
+    logIndex: where.appliedIndex - revisionOffset,
     slice: (mayGoOn) => refusing(() => view.slice(mayGoOn)),
     close: () => view.close(),
   };
 }
 
 type Pieces = Pick<TablePages, 'slice' | 'close'>;
+
+/** Everything as it is: what is asked for most, and costs least. */
+function openNewest(machine: TableStateMachine, { afterKey, pageBytesMax }: TableWanted): Pieces {
+  const view = machine.iterateFeed({
+    ...{ afterKey, pageBytesMax },
+    headBytes: hot.TABLE_CHUNK_HEAD_BYTES,
+    tailBytes: hot.TABLE_CHUNK_TAIL_BYTES,
+  });
+  return {
+    slice: (mayGoOn) => {
+      const slice = view.slice(mayGoOn);
+      if (slice === undefined) return undefined;
+      if (!slice.isLast) return UNFINISHED;
+      return { rows: [], deletedKeys: [], packed: slice.page, more: slice.more, isLast: true };
+    },
+    close: () => view.close(),
+  };
+}
+
+const UNFINISHED: TablePiece = { rows: [], deletedKeys: [], more: true, isLast: false };
 
 function openRows(machine: TableStateMachine, wanted: TableWanted): Pieces {
   const { atRevision: revision, afterKey, pageBytesMax } = wanted;
@@ -97,18 +124,20 @@ function openChanges(machine: TableStateMachine, wanted: TableWanted): Pieces {
 const ZERO = Buffer.from([0]);
 
 /** What a reader has to do something about: begin anew, or with everything. */
-const REFUSALS: ReadonlySet<TableErrorCode> = new Set([
-  'TABLE_COMPACTED',
-  'TABLE_FUTURE_REVISION',
-  'TABLE_CHANGES_TOO_MANY',
+const REFUSALS: ReadonlyMap<TableErrorCode, FeedReason> = new Map([
+  ['TABLE_COMPACTED', FEED_REASONS.revisionGone],
+  ['TABLE_FUTURE_REVISION', FEED_REASONS.revisionAhead],
+  ['TABLE_CHANGES_TOO_MANY', FEED_REASONS.revisionGone],
 ]);
 
 function refusing<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (!(error instanceof TableError) || !REFUSALS.has(error.code)) throw error;
-    throw new GrpcStatusError(status.FAILED_PRECONDITION, error.message, undefined, {
+    const reason = error instanceof TableError ? REFUSALS.get(error.code) : undefined;
+    if (!(error instanceof TableError) || !reason) throw error;
+    const metadata = { [FEED_REASON]: reason };
+    throw new GrpcStatusError(status.FAILED_PRECONDITION, error.message, metadata, {
       cause: error,
     });
   }

@@ -10,11 +10,11 @@ import { hot } from '@flotilla/proto';
 import { withinStallLimit } from '../kv/reader-stall.js';
 import { type SlicedReads } from '../kv/sliced-reads.js';
 import { type NodeClock } from '../node/node-clock.js';
-import { type TablePages } from './table-pages.js';
+import { type TablePages, type TablePiece } from './table-pages.js';
 
 export async function streamTable(
   pages: TablePages,
-  source: Pick<hot.FeedTablePosition, 'tableId' | 'epoch'>,
+  source: Pick<hot.FeedTablePosition, 'tableId' | 'epoch' | 'appliedCheck'>,
   reads: SlicedReads,
   clock: Pick<NodeClock, 'after' | 'turn'>,
   call: CallContext,
@@ -26,13 +26,21 @@ export async function streamTable(
     const pieces = await reads.slices((mayGoOn) => pages.slice(mayGoOn), call);
     const last = pieces.at(-1);
     if (!last || call.cancelled) return;
-    const rows = pieces.flatMap((piece) => piece.rows);
-    const deletedKeys = pieces.flatMap((piece) => piece.deletedKeys);
-    const { more } = last;
-    const behind = sink.write(hot.encodeTableChunk({ position, rows, deletedKeys, more }));
+    const behind = sink.write(chunkOf(pieces, last, position));
     position = undefined;
     if (behind) await withinStallLimit(clock, behind);
     else await clock.turn();
-    if (!more) return;
+    if (!last.more) return;
   }
+}
+
+function chunkOf(
+  pieces: readonly TablePiece[],
+  { packed, more }: TablePiece,
+  position: hot.FeedTablePosition | undefined,
+): Buffer {
+  if (packed) return hot.completeTableChunk(packed, position, more);
+  const rows = pieces.flatMap((piece) => piece.rows);
+  const deletedKeys = pieces.flatMap((piece) => piece.deletedKeys);
+  return hot.encodeTableChunk({ position, rows, deletedKeys, more });
 }

@@ -260,16 +260,41 @@ describe('a read in a follower cluster', () => {
   /** To one node, as a puller does; its answer comes when the others have heard of it too. */
   const report = (leaderIndex: number, leaderClockMs: number): Promise<unknown> => {
     const codecs = [applyV1.ReportPositionsRequest, applyV1.ReportPositionsResponse] as const;
-    const position = { tableId, leaderIndex: BigInt(leaderIndex), leaderClockMs };
-    const request = { positions: [{ ...position, leaderClockMs: BigInt(leaderClockMs) }] };
+    const clocked = { leaderClockMs: BigInt(leaderClockMs), stands: false };
+    const position = { tableId, leaderIndex: BigInt(leaderIndex), ...clocked };
+    const request = applyV1.ReportPositionsRequest.fromPartial({ positions: [position] });
     return other.call(`/${REPLICA_APPLY_SERVICE}/ReportPositions`, codecs, request);
   };
+
+  it('takes what stood for what stands by one clock of its gateway, on every node', async () => {
+    const codecs = [applyV1.ReportPositionsRequest, applyV1.ReportPositionsResponse] as const;
+    const tell = (fields: Partial<applyV1.ReportPositionsRequest>) => {
+      const request = applyV1.ReportPositionsRequest.fromPartial({ gateway: 'g', ...fields });
+      return other.call(`/${REPLICA_APPLY_SERVICE}/ReportPositions`, codecs, request);
+    };
+    const clockMs = 50_000_000n;
+    const position = { tableId, leaderIndex: BigInt(revision), leaderClockMs: clockMs };
+    expect(await tell({ sequence: 3n, positions: [] })).toEqual({ needsAll: true });
+    const all = { sequence: 4n, all: true, positions: [{ ...position, stands: true }] };
+    expect(await tell(all)).toEqual({ needsAll: false });
+    const later = clockMs + 60_000n;
+    expect(await tell({ sequence: 5n, leaderClockMs: later })).toEqual({ needsAll: false });
+    for (const node of [holder, other]) {
+      const headers = await headersOf(node);
+      expect(headers['flotilla-lag-revisions']).toBe('0');
+      expect(Number(headers['flotilla-lag-ms'])).toBeLessThan(60_000);
+    }
+    expect(await tell({ sequence: 7n })).toEqual({ needsAll: true });
+    await expect(tell({ gateway: 'g'.repeat(256) })).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
+  });
 
   it.each(['holder', 'other'] as const)(
     'says how far behind the copy is, as pullers told any node last (%s)',
     async (which) => {
       const node = which === 'holder' ? holder : other;
-      const clockMs = 1_000_000 * (which === 'holder' ? 1 : 2);
+      const clockMs = 100_000_000 * (which === 'holder' ? 1 : 2);
       await report(revision, clockMs);
       expect(await headersOf(node)).toMatchObject({
         'flotilla-revision': String(revision),
@@ -377,24 +402,4 @@ describe('copies and who may write them', () => {
       await mixed.stop();
     }
   }, 60_000);
-
-  it('a lease is held by one, and taken over with a higher token once it ran out', async () => {
-    const wish = { table: 't', tableId, token: 0n, ttlMs: 60_000n };
-    const first = await holder.follower.apply.acquire({ ...wish, holder: 'a' });
-    expect(first).toMatchObject({ acquired: true, lease: { holder: 'a', token: 1n } });
-    const second = await other.follower.apply.acquire({ ...wish, holder: 'b' });
-    expect(second).toMatchObject({ acquired: false, lease: { holder: 'a', token: 1n } });
-    const soon = { ...wish, holder: 'a', token: 1n, ttlMs: 100n };
-    const on = await other.follower.apply.acquire(soon);
-    expect(on).toMatchObject({ acquired: true, lease: { token: 1n } });
-    await pause(120);
-    const taken = await other.follower.apply.acquire({ ...wish, holder: 'b' });
-    expect(taken).toMatchObject({ acquired: true, lease: { holder: 'b', token: 2n } });
-    const lost = await holder.follower.apply.acquire({ ...wish, holder: 'a', token: 1n });
-    expect(lost).toMatchObject({ acquired: false, lease: { holder: 'b' } });
-    const give = { table: 't', tableId, holder: 'b', token: 2n };
-    expect(await holder.follower.apply.release(give)).toEqual({ released: true });
-    const anew = await holder.follower.apply.acquire({ ...wish, holder: 'a' });
-    expect(anew).toMatchObject({ acquired: true, lease: { token: 3n } });
-  });
 });

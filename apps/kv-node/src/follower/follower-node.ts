@@ -11,6 +11,7 @@
  */
 import { bearerAuth, type CallContext, type GrpcServer, type MessageSink } from '@flotilla/grpc';
 import { type Logger } from '@flotilla/platform';
+import { applyV1 } from '@flotilla/proto';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { type CatalogChange } from '../catalog/catalog-state.js';
 import { type KvService } from '../kv/kv.service.js';
@@ -22,12 +23,16 @@ import { type Answer, type TableRouter } from '../routing/table-router.js';
 import { type TableAdmin } from '../tables/table-admin.js';
 import { type TableRegistry } from '../tables/table-registry.js';
 import { FollowerKv } from './follower-kv.js';
+import { GatewayViews } from './gateway-views.js';
 import { LagBoard } from './lag-board.js';
 import { type LeaderCluster, LeaderWrites } from './leader-writes.js';
 import { LocalCopies } from './local-copies.js';
 import { PullerBoard } from './puller-board.js';
 import { APPLY_BATCH, REPORT_POSITIONS, ReplicaApply, type TellNodes } from './replica-apply.js';
+import { ReplicaLeases } from './replica-leases.js';
 import { registerReplicaApi, REPLICA_APPLY_SERVICE } from './replica-api.js';
+import { Renewals } from './renewals.js';
+import { registerReset, type ResetSettings } from './reset-api.js';
 
 export interface FollowerParts {
   readonly leader: LeaderCluster;
@@ -42,9 +47,8 @@ export interface FollowerParts {
   readonly logger: Logger;
   /** Bearer token of whoever may change tables; empty for no check. */
   readonly token: string;
+  readonly maintenance: ResetSettings;
 }
-
-const NOTHING: Answer = { answer: Buffer.alloc(0), index: 0 };
 
 export class FollowerNode implements MorePassedCalls {
   readonly copies: LocalCopies;
@@ -52,7 +56,9 @@ export class FollowerNode implements MorePassedCalls {
   readonly pullers: PullerBoard;
   readonly writes: LeaderWrites;
   readonly kv: FollowerKv;
+  readonly leases: ReplicaLeases;
   readonly apply: ReplicaApply;
+  private readonly renewals: Renewals;
 
   constructor(private readonly parts: FollowerParts) {
     const { runtime, catalog, tables, router, kv, admin, leader } = parts;
@@ -61,10 +67,16 @@ export class FollowerNode implements MorePassedCalls {
     this.lags = new LagBoard(runtime.clock, isListed);
     this.pullers = new PullerBoard(runtime.clock, isListed);
     this.writes = new LeaderWrites(leader, runtime.clock);
-    const { copies, lags, pullers, writes } = this;
+    this.renewals = new Renewals(catalog, runtime);
+    const { copies, lags, pullers, writes, renewals } = this;
     this.kv = new FollowerKv({ runtime, catalog, router, kv, copies, lags, writes });
     const tellNodes = tellNodesBy(parts);
-    this.apply = new ReplicaApply({ runtime, catalog, router, admin, lags, pullers, tellNodes });
+    this.leases = new ReplicaLeases(runtime, catalog);
+    const { leases } = this;
+    const views = new GatewayViews(runtime.clock);
+    this.apply = new ReplicaApply({
+      ...{ runtime, catalog, router, admin, lags, pullers, views, leases, renewals, tellNodes },
+    });
     tables.useListener({
       advanced: (table) => copies.advanced(table),
       gone: (name) => copies.waits.changed(name),
@@ -80,7 +92,8 @@ export class FollowerNode implements MorePassedCalls {
   register(server: GrpcServer): void {
     this.kv.register(server);
     server.authorize(REPLICA_APPLY_SERVICE, bearerAuth(this.parts.token));
-    registerReplicaApi(server, this.apply);
+    registerReplicaApi(server, this.apply, this.leases);
+    registerReset(server, this.renewals, this.parts.maintenance);
   }
 
   /** Whoever waits is told that it is over. Idempotent. */
@@ -96,8 +109,8 @@ export class FollowerNode implements MorePassedCalls {
   ): Promise<Answer> | undefined {
     if (method === APPLY_BATCH) return this.apply.apply(bytes, call, hops);
     if (method === REPORT_POSITIONS) {
-      this.apply.reportHere(bytes);
-      return Promise.resolve(NOTHING);
+      const told = applyV1.ReportPositionsResponse.encode(this.apply.reportHere(bytes)).finish();
+      return Promise.resolve({ answer: told, index: 0 });
     }
     return this.kv.passedOn(method, bytes, call, hops);
   }
@@ -128,16 +141,19 @@ export class FollowerNode implements MorePassedCalls {
   }
 }
 
-/** Best effort: what a node does not hear now, it hears with the next report. */
+/** Best effort: a node that does not hear of it now says so when it hears of the next one. */
 function tellNodesBy({ network, forwarder, logger }: FollowerParts): TellNodes {
   return async (method, request, deadlineMs) => {
     const calls = network
       .living()
       .map((node) => forwarder.call(node, { method, request, hops: 0, deadlineMs }));
+    const answers: Uint8Array[] = [];
     for (const outcome of await Promise.allSettled(calls)) {
-      if (outcome.status === 'rejected') {
+      if (outcome.status === 'fulfilled') answers.push(outcome.value.answer);
+      else {
         logger.debug({ err: outcome.reason as unknown, method }, 'a node was not told');
       }
     }
+    return answers;
   };
 }

@@ -10,6 +10,7 @@
  */
 import { type CallContext } from '@flotilla/grpc';
 import { type NodeClock } from '../node/node-clock.js';
+import { type GatewayView } from './gateway-views.js';
 import { TableLag, type Lag } from './table-lag.js';
 
 export const REVISION_HEADER = 'flotilla-revision';
@@ -23,6 +24,8 @@ export interface LeaderPosition {
   readonly revision: number;
   /** Clock of the leader cluster then, milliseconds since the epoch. */
   readonly clockMs: number;
+  /** Of the gateway, if it stands there for as long as that goes on. */
+  readonly view?: GatewayView | undefined;
 }
 
 /** What a reader is told of the copy that answered. */
@@ -41,12 +44,22 @@ export class LagBoard {
 
   report(positions: readonly LeaderPosition[]): void {
     const nowMs = this.clock.nowMs();
-    for (const { tableId, revision, clockMs } of positions) {
+    for (const { tableId, revision, clockMs, view } of positions) {
       if (!this.isListed(tableId)) continue;
       let table = this.tables.get(tableId);
       if (!table) this.tables.set(tableId, (table = new TableLag()));
       table.report(revision, clockMs, nowMs);
+      table.follow(view);
     }
+  }
+
+  /** Where the leader cluster stands with it is not known any more. */
+  moved(tableId: number): void {
+    this.tables.get(tableId)?.follow(undefined);
+  }
+
+  left(tableId: number, view: GatewayView): void {
+    this.tables.get(tableId)?.leave(view);
   }
 
   forget(tableId: number): void {

@@ -7,8 +7,9 @@
 import { type applyV1 } from '@flotilla/proto';
 import { invalid } from '../kv/errors.js';
 import { type NodeClock } from '../node/node-clock.js';
+import { type GatewayView } from './gateway-views.js';
 
-/** A gateway tells how a table is pulled again within a part of this time, if it still pulls it. */
+/** A gateway tells that it lives within a part of this time. */
 export const PULLER_REPORT_MS = 20_000;
 export const GATEWAY_BYTES_MAX = 255;
 /** Of a state or a kind of errors: they are labels of metrics. */
@@ -27,16 +28,29 @@ export interface PullerReport {
   readonly receivedBytes: number;
 }
 
+interface Kept {
+  readonly report: PullerReport;
+  readonly atMs: number;
+  /** Of the gateway, for as long as it goes on. */
+  readonly view: GatewayView | undefined;
+}
+
 export class PullerBoard {
-  private readonly reports = new Map<number, { readonly report: PullerReport; atMs: number }>();
+  private readonly reports = new Map<number, Kept>();
 
   constructor(
     private readonly clock: Pick<NodeClock, 'nowMs'>,
     private readonly isListed: (tableId: number) => boolean,
   ) {}
 
-  report(tableId: number, report: PullerReport): void {
-    if (this.isListed(tableId)) this.reports.set(tableId, { report, atMs: this.clock.nowMs() });
+  report(tableId: number, report: PullerReport, view?: GatewayView): void {
+    if (!this.isListed(tableId)) return;
+    this.reports.set(tableId, { report, atMs: this.clock.nowMs(), view });
+  }
+
+  /** The gateway does not pull the table any more, whoever does by now. */
+  left(tableId: number, gateway: string): void {
+    if (this.reports.get(tableId)?.report.gateway === gateway) this.reports.delete(tableId);
   }
 
   forget(tableId: number): void {
@@ -47,7 +61,8 @@ export class PullerBoard {
   of(tableId: number): PullerReport | undefined {
     const kept = this.reports.get(tableId);
     if (!kept) return undefined;
-    if (this.clock.nowMs() - kept.atMs <= PULLER_REPORT_MS) return kept.report;
+    const heardAtMs = Math.max(kept.atMs, kept.view?.heardAtMs ?? 0);
+    if (this.clock.nowMs() - heardAtMs <= PULLER_REPORT_MS) return kept.report;
     this.reports.delete(tableId);
     return undefined;
   }

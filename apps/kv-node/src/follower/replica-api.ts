@@ -6,30 +6,25 @@
  */
 import { type CallContext, type GrpcServer } from '@flotilla/grpc';
 import { applyV1 } from '@flotilla/proto';
-import { malformed, toStatus } from '../kv/errors.js';
+import { toStatus } from '../kv/errors.js';
+import { decoded, typedUnary } from '../kv/typed-unary.js';
 import { type ReplicaApply } from './replica-apply.js';
+import { type ReplicaLeases } from './replica-leases.js';
 
 export const REPLICA_APPLY_SERVICE = 'flotilla.replication.v1.ReplicaApply';
 
-interface Codec<T> {
-  decode(bytes: Uint8Array): T;
-  encode(message: T): { finish(): Uint8Array };
-}
-
-export function registerReplicaApi(server: GrpcServer, apply: ReplicaApply): void {
+export function registerReplicaApi(
+  server: GrpcServer,
+  apply: ReplicaApply,
+  leases: ReplicaLeases,
+): void {
   const unary = (
     method: string,
     handle: (bytes: Buffer, call: CallContext) => Promise<Uint8Array>,
   ): void => {
     server.register(`/${REPLICA_APPLY_SERVICE}/${method}`, 'unary', handle);
   };
-  const typed = <Q, A>(
-    method: string,
-    [request, response]: readonly [Codec<Q>, Codec<A>],
-    handle: (request: Q) => A | Promise<A>,
-  ): void => {
-    unary(method, async (bytes) => response.encode(await handle(decoded(request, bytes))).finish());
-  };
+  const typed = typedUnary(server, REPLICA_APPLY_SERVICE);
   const v1 = applyV1;
   typed('ListReplicas', [v1.ListReplicasRequest, v1.ListReplicasResponse], () => apply.list());
   typed('CreateReplica', [v1.CreateReplicaRequest, v1.CreateReplicaResponse], (request) =>
@@ -38,11 +33,20 @@ export function registerReplicaApi(server: GrpcServer, apply: ReplicaApply): voi
   typed('DeleteReplica', [v1.DeleteReplicaRequest, v1.DeleteReplicaResponse], (request) =>
     apply.delete(request),
   );
-  typed('AcquireLease', [v1.AcquireLeaseRequest, v1.AcquireLeaseResponse], (request) =>
-    apply.acquire(request),
+  typed('RenewReplica', [v1.RenewReplicaRequest, v1.RenewReplicaResponse], (request) =>
+    apply.renew(request),
   );
-  typed('ReleaseLease', [v1.ReleaseLeaseRequest, v1.ReleaseLeaseResponse], (request) =>
-    apply.release(request),
+  typed('HoldSession', [v1.HoldSessionRequest, v1.HoldSessionResponse], (request) =>
+    leases.hold(request),
+  );
+  typed('EndSession', [v1.EndSessionRequest, v1.EndSessionResponse], (request) =>
+    leases.end(request),
+  );
+  typed('TakeLeases', [v1.TakeLeasesRequest, v1.TakeLeasesResponse], (request) =>
+    leases.take(request),
+  );
+  typed('GiveBackLeases', [v1.GiveBackLeasesRequest, v1.GiveBackLeasesResponse], (request) =>
+    leases.giveBack(request),
   );
   typed('RaiseGeneration', [v1.RaiseGenerationRequest, v1.RaiseGenerationResponse], (request) =>
     apply.raise(request),
@@ -57,15 +61,6 @@ export function registerReplicaApi(server: GrpcServer, apply: ReplicaApply): voi
   });
   unary('ReportPositions', async (bytes) => {
     decoded(v1.ReportPositionsRequest, bytes);
-    await apply.report(bytes);
-    return v1.ReportPositionsResponse.encode({}).finish();
+    return v1.ReportPositionsResponse.encode(await apply.report(bytes)).finish();
   });
-}
-
-function decoded<T>(codec: Codec<T>, bytes: Buffer): T {
-  try {
-    return codec.decode(bytes);
-  } catch (error) {
-    throw malformed(error);
-  }
 }

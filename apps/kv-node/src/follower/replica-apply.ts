@@ -1,8 +1,8 @@
 /**
  * What pullers want of a follower cluster, done (`flotilla.replication.v1.ReplicaApply`).
  *
- *   copies     created and deleted through the catalog; a table of the cluster's own is left alone
- *   leases     taken, held on to and given back (`catalog/leases.ts`)
+ *   copies     created, deleted and wanted anew through the catalog; a table of the cluster's own is left alone
+ *   leases     of sessions, taken and given back (`replica-leases.ts`)
  *   batches    checked, fenced, proposed at the replica that leads; refused ones change nothing
  *   positions  of the leader cluster, told to every node for its readers
  *
@@ -11,12 +11,11 @@
  * spares the log an entry.
  */
 import { GrpcStatusError, status, type CallContext } from '@flotilla/grpc';
-import { type FenceRefusal, type FenceState } from '@flotilla/mvcc';
+import { type FenceRefusal, type FenceState, type TableState } from '@flotilla/mvcc';
 import { applyV1 } from '@flotilla/proto';
 import { type Catalog } from '../catalog/catalog.service.js';
 import { CLUSTER_KEY, encodeCluster, type TableSource } from '../catalog/catalog-rows.js';
 import { type ClusterInfo, type TableInfo } from '../catalog/catalog-state.js';
-import { Leases, type LeaseWish } from '../catalog/leases.js';
 import { invalid, tableNotFound, withStatus } from '../kv/errors.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
@@ -24,17 +23,16 @@ import { promoted } from '../promotion/promoted.js';
 import { type Answer, type TableRouter } from '../routing/table-router.js';
 import { isSameSource, type TableAdmin } from '../tables/table-admin.js';
 import { whyNameInvalid } from '../tables/table-name.js';
+import { type GatewayView, type GatewayViews } from './gateway-views.js';
 import { type LagBoard, type LeaderPosition } from './lag-board.js';
-import { type PullerBoard, toPullerReport } from './puller-board.js';
+import { GATEWAY_BYTES_MAX, type PullerBoard, toPullerReport } from './puller-board.js';
+import { type RenewalOutcome, type Renewals } from './renewals.js';
+import { type ReplicaLeases } from './replica-leases.js';
 import { batchCommand } from './replicated-batch.js';
 
 /** Passed on between nodes: a batch to the replica that leads, positions to everybody. */
 export const APPLY_BATCH = 'ApplyReplicated';
 export const REPORT_POSITIONS = 'ReportPositions';
-
-export const LEASE_TTL_MIN_MS = 100;
-export const LEASE_TTL_MAX_MS = 5 * 60_000;
-export const HOLDER_BYTES_MAX = 255;
 
 export const CLUSTER_ID_BYTES_MAX = 255;
 const RAISE_ATTEMPTS_MAX = 8;
@@ -43,8 +41,12 @@ const CREATED = applyV1.CreateReplicaResponse_Outcome;
 const DELETED = applyV1.DeleteReplicaResponse_Outcome;
 const APPLIED = applyV1.ApplyReplicatedResponse_Outcome;
 
-/** Gives bytes to the other nodes that live; who does not get them hears of the next ones. */
-export type TellNodes = (method: string, request: Uint8Array, deadlineMs: number) => Promise<void>;
+/** Gives bytes to the other nodes that live; answers of those that got them. */
+export type TellNodes = (
+  method: string,
+  request: Uint8Array,
+  deadlineMs: number,
+) => Promise<readonly Uint8Array[]>;
 
 export interface ReplicaApplyParts {
   readonly runtime: NodeRuntime;
@@ -53,28 +55,29 @@ export interface ReplicaApplyParts {
   readonly admin: TableAdmin;
   readonly lags: LagBoard;
   readonly pullers: PullerBoard;
+  readonly renewals: Renewals;
+  readonly views: GatewayViews;
+  readonly leases: ReplicaLeases;
   readonly tellNodes: TellNodes;
 }
 
 export class ReplicaApply {
-  private readonly leases: Leases;
-
-  constructor(private readonly parts: ReplicaApplyParts) {
-    this.leases = new Leases(parts.catalog, parts.runtime.clock);
-  }
+  constructor(private readonly parts: ReplicaApplyParts) {}
 
   list(): applyV1.ListReplicasResponse {
-    const tables = [...this.parts.catalog.state.tables.values()];
+    const { catalog, leases } = this.parts;
+    const tables = [...catalog.state.tables.values()];
     tables.sort((a, b) => (a.name < b.name ? -1 : 1));
-    const replicas = tables.flatMap(({ id, name, source }) =>
-      source
-        ? [{ table: name, tableId: BigInt(id), source: onWire(source), lease: this.leaseOf(id) }]
-        : [],
-    );
+    const replicas = tables.flatMap(({ id, name, source, renewalWanted }) => {
+      if (!source) return [];
+      const copy = { table: name, tableId: BigInt(id), source: onWire(source) };
+      return [{ ...copy, lease: leases.leaseOf(id), ...(renewalWanted && { renewalWanted }) }];
+    });
     const localTables = tables.flatMap(({ name, source }) => (source ? [] : [name]));
-    const { generation, leaderClusterId, promoted } = this.parts.catalog.state.cluster;
+    const { generation, leaderClusterId, promoted } = catalog.state.cluster;
     const followed = generation > 0 && { generation: BigInt(generation), leaderClusterId };
-    return { replicas, localTables, ...followed, ...(promoted && { promoted }) };
+    const version = BigInt(catalog.replicasVersion);
+    return { replicas, localTables, version, ...followed, ...(promoted && { promoted }) };
   }
 
   async create(request: applyV1.CreateReplicaRequest): Promise<applyV1.CreateReplicaResponse> {
@@ -114,20 +117,10 @@ export class ReplicaApply {
     }
   }
 
-  async acquire(request: applyV1.AcquireLeaseRequest): Promise<applyV1.AcquireLeaseResponse> {
-    this.refusePromoted();
-    const ttlMs = Number(request.ttlMs);
-    if (ttlMs < LEASE_TTL_MIN_MS || ttlMs > LEASE_TTL_MAX_MS) {
-      throw invalid(`ttl_ms must be from ${LEASE_TTL_MIN_MS} to ${LEASE_TTL_MAX_MS}`);
-    }
-    const wish: LeaseWish = { ...this.wishOf(request), ttlMs };
-    const outcome = await withStatus(this.leases.acquire(wish, this.deadline()));
-    return { acquired: outcome.isHeld, lease: this.leaseOf(wish.tableId, outcome.lease) };
-  }
-
-  async release(request: applyV1.ReleaseLeaseRequest): Promise<applyV1.ReleaseLeaseResponse> {
-    const wish = this.wishOf(request);
-    return { released: await withStatus(this.leases.release(wish, this.deadline())) };
+  async renew(request: applyV1.RenewReplicaRequest): Promise<applyV1.RenewReplicaResponse> {
+    if (request.table === '') throw invalid('table must be set');
+    const outcome = await this.parts.renewals.want(request.table, sourceOf(request.source));
+    return { outcome: RENEWALS[outcome] };
   }
 
   /** `bytes` is the request as it came, to be passed on to the replica that leads. */
@@ -137,7 +130,7 @@ export class ReplicaApply {
     const request = applyV1.ApplyReplicatedRequest.decode(bytes);
     const info = this.copyOf(request.table, Number(request.tableId));
     if (BigInt(info.source?.epoch ?? -1) !== request.epoch) {
-      return applied(APPLIED.OTHER_EPOCH, 0);
+      return applied(APPLIED.OTHER_EPOCH, NOWHERE);
     }
     const command = batchCommand(request);
     const leftMs = deadline === undefined ? Infinity : deadline - runtime.clock.wallMs();
@@ -147,10 +140,10 @@ export class ReplicaApply {
     return router.write(call, async ({ id, group, machine }) => {
       if (id !== info.id) throw tableNotFound();
       const early = refusalBefore(machine.state.fence, request);
-      if (early) return applied(OUTCOMES[early], machine.state.leaderIndex);
+      if (early) return applied(OUTCOMES[early], machine.state);
       const { result } = await group.propose(command, deadlineMs);
       const outcome = result.refused ? OUTCOMES[result.refused] : APPLIED.APPLIED;
-      return applied(outcome, machine.state.leaderIndex);
+      return applied(outcome, machine.state);
     });
   }
 
@@ -177,47 +170,40 @@ export class ReplicaApply {
     throw new GrpcStatusError(status.UNAVAILABLE, 'the generation changes too fast, try again');
   }
 
-  async report(bytes: Buffer): Promise<void> {
+  /** Told to every node; each of them says whether it has missed something before. */
+  async report(bytes: Buffer): Promise<applyV1.ReportPositionsResponse> {
     this.refusePromoted();
-    this.reportHere(bytes);
-    await this.parts.tellNodes(REPORT_POSITIONS, bytes, this.deadline());
+    const here = this.reportHere(bytes);
+    const others = await this.parts.tellNodes(REPORT_POSITIONS, bytes, this.deadline());
+    const told = others.map((answer) => applyV1.ReportPositionsResponse.decode(answer));
+    return { needsAll: here.needsAll || told.some(({ needsAll }) => needsAll) };
   }
 
-  /** What another node was told. */
-  reportHere(bytes: Buffer): void {
-    const { positions } = applyV1.ReportPositionsRequest.decode(bytes);
+  /** What this node, or another one, was told. */
+  reportHere(bytes: Buffer): applyV1.ReportPositionsResponse {
+    const report = applyV1.ReportPositionsRequest.decode(bytes);
+    const { gateway, positions } = report;
+    checkReport(report);
     const pullers = positions.flatMap(({ tableId, puller }) =>
       puller ? [[Number(tableId), toPullerReport(puller)] as const] : [],
     );
-    this.parts.lags.report(
-      positions.filter(({ leaderClockMs }) => leaderClockMs > 0n).map(toPosition),
-    );
-    for (const [tableId, puller] of pullers) this.parts.pullers.report(tableId, puller);
+    const { views, lags, pullers: board } = this.parts;
+    const view = views.take({ gateway, sequence: Number(report.sequence), isAll: report.all });
+    const heard = positions.filter(({ leaderClockMs }) => leaderClockMs > 0n);
+    lags.report(heard.map((one) => toPosition(one, one.stands ? view : undefined)));
+    for (const [tableId, puller] of pullers) board.report(tableId, puller, view);
+    for (const tableId of report.moved) lags.moved(Number(tableId));
+    for (const tableId of report.left) {
+      board.left(Number(tableId), gateway);
+      if (view) lags.left(Number(tableId), view);
+    }
+    if (view) views.advance(gateway, Number(report.leaderClockMs));
+    return { needsAll: gateway !== '' && !view };
   }
 
   /** Nothing of a leader cluster is written into one that has become one itself. */
   private refusePromoted(): void {
     if (this.parts.catalog.state.cluster.promoted) throw promoted();
-  }
-
-  /** Who holds the lease of a table; empty if nobody does. */
-  holderOf(tableId: number): string {
-    const lease = this.leases.get(tableId);
-    return lease && this.leases.remainingMs(lease) > 0 ? lease.holder : '';
-  }
-
-  private wishOf({
-    table,
-    tableId,
-    holder,
-    token,
-  }: applyV1.ReleaseLeaseRequest): Omit<LeaseWish, 'ttlMs'> {
-    if (holder === '') throw invalid('holder must be set');
-    if (Buffer.byteLength(holder) > HOLDER_BYTES_MAX) {
-      throw invalid(`holder must be at most ${HOLDER_BYTES_MAX} bytes long`);
-    }
-    const { id } = this.copyOf(table, Number(tableId));
-    return { tableId: id, holder, token: Number(token) };
   }
 
   /** The table, if it is a copy and still the one that is meant. */
@@ -227,12 +213,6 @@ export class ReplicaApply {
     if (info.source) return info;
     const text = 'the table is no copy of a table of the leader cluster';
     throw new GrpcStatusError(status.FAILED_PRECONDITION, text);
-  }
-
-  private leaseOf(id: number, lease = this.leases.get(id)): applyV1.ReplicaLease | undefined {
-    if (!lease) return undefined;
-    const remainingMs = BigInt(Math.ceil(this.leases.remainingMs(lease)));
-    return { holder: lease.holder, token: BigInt(lease.token), remainingMs };
   }
 
   private deadline(): number {
@@ -249,6 +229,12 @@ const OUTCOMES = {
   token: APPLIED.OLD_TOKEN,
 } as const satisfies Record<FenceRefusal, applyV1.ApplyReplicatedResponse_Outcome>;
 
+const RENEWALS = {
+  wanted: applyV1.RenewReplicaResponse_Outcome.WANTED,
+  missing: applyV1.RenewReplicaResponse_Outcome.MISSING,
+  other: applyV1.RenewReplicaResponse_Outcome.OTHER,
+} as const satisfies Record<RenewalOutcome, applyV1.RenewReplicaResponse_Outcome>;
+
 /** What the table already knows to be of before. */
 function refusalBefore(
   fence: FenceState | undefined,
@@ -259,8 +245,13 @@ function refusalBefore(
   return token < BigInt(fence.token) ? 'token' : undefined;
 }
 
-function applied(outcome: applyV1.ApplyReplicatedResponse_Outcome, leaderIndex: number): Answer {
-  const response = { outcome, leaderIndex: BigInt(leaderIndex) };
+const NOWHERE = { leaderIndex: 0 };
+
+function applied(
+  outcome: applyV1.ApplyReplicatedResponse_Outcome,
+  { leaderIndex, leaderCheck }: Pick<TableState, 'leaderIndex' | 'leaderCheck'>,
+): Answer {
+  const response = { outcome, leaderIndex: BigInt(leaderIndex), leaderCheck };
   return { answer: applyV1.ApplyReplicatedResponse.encode(response).finish(), index: 0 };
 }
 
@@ -283,11 +274,22 @@ function sourceOf(source: applyV1.ReplicaSource | undefined): TableSource {
   throw invalid('source is out of range');
 }
 
-function toPosition(position: applyV1.ReplicaPosition): LeaderPosition {
+function checkReport({ gateway, sequence }: applyV1.ReportPositionsRequest): void {
+  if (Buffer.byteLength(gateway) > GATEWAY_BYTES_MAX) {
+    throw invalid(`gateway must be at most ${GATEWAY_BYTES_MAX} bytes long`);
+  }
+  if (!Number.isSafeInteger(Number(sequence))) throw invalid('sequence is too large');
+}
+
+function toPosition(
+  position: applyV1.ReplicaPosition,
+  view: GatewayView | undefined,
+): LeaderPosition {
   const { tableId, leaderIndex, leaderClockMs } = position;
   return {
     tableId: Number(tableId),
     revision: Number(leaderIndex),
     clockMs: Number(leaderClockMs),
+    view,
   };
 }

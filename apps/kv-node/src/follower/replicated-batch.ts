@@ -30,12 +30,16 @@ const SEQUENCE_TAG = 0x52;
 
 export type ReplicatedBatch = Pick<
   applyV1.ApplyReplicatedRequest,
-  'table' | 'epoch' | 'token' | 'commands'
+  'table' | 'epoch' | 'token' | 'commands' | 'lastCheck'
 >;
 
 /** Throws InvalidArgument. */
-export function batchCommand({ table, epoch, token, commands }: ReplicatedBatch): Buffer {
+export function batchCommand(batch: ReplicatedBatch): Buffer {
+  const { table, epoch, token, commands, lastCheck } = batch;
   if (token > NUMBER_MAX) throw refused('token is too large');
+  if (lastCheck !== undefined && commands.length === 0) {
+    throw refused('last_check must not be set without commands');
+  }
   let lastIndex = 0n;
   commands.forEach((bytes, at) => {
     lastIndex = checked(bytes, at, lastIndex);
@@ -48,7 +52,7 @@ export function batchCommand({ table, epoch, token, commands }: ReplicatedBatch)
     prevKvs: false,
     sequence: [],
     count: false,
-    fence: { epoch, token },
+    fence: { epoch, token, check: lastCheck },
   }).finish();
   const parts: Uint8Array[] = [shell];
   for (const command of commands) parts.push(sequenceHead(command.length), command);
@@ -72,7 +76,7 @@ function checked(bytes: Buffer, at: number, lastIndex: bigint): bigint {
 }
 
 /** Bytes of the longest key that the command may put: engines have a limit. */
-function longestPut({ kv, batch, txn }: mvccV1.Command): number {
+export function longestPut({ kv, batch, txn }: mvccV1.Command): number {
   let longest = kv ? kv.key.length : 0;
   for (const { key } of batch) longest = Math.max(longest, key.length);
   for (const { request } of [...(txn?.success ?? []), ...(txn?.failure ?? [])]) {

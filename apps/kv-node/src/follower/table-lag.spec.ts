@@ -48,4 +48,24 @@ describe('the lag of a copy', () => {
     expect(told?.ms).toBeGreaterThanOrEqual(1);
     expect(lag.behind(last, last)).toEqual({ revisions: 0, ms: 0 });
   });
+
+  it('is told by the view of its gateway for as long as it stands by that', () => {
+    const view = { sequence: 1, clockMs: 0, clockAtMs: 0, heardAtMs: 0 };
+    const lag = new TableLag();
+    lag.report(10, LEADER_MS, 0);
+    lag.follow(view);
+    Object.assign(view, { clockMs: LEADER_MS + 5_000, clockAtMs: 5_000 });
+    expect(lag.behind(10, 5_010)).toEqual({ revisions: 0, ms: 10 });
+    // It is behind since the last time at which it was not, whenever somebody asks.
+    Object.assign(view, { clockMs: LEADER_MS + 6_000, clockAtMs: 6_000 });
+    lag.report(11, LEADER_MS + 6_500, 6_500);
+    lag.follow(view);
+    expect(lag.behind(10, 7_000)).toEqual({ revisions: 1, ms: 1_000 });
+    lag.leave({ ...view });
+    Object.assign(view, { clockMs: LEADER_MS + 8_000, clockAtMs: 8_000 });
+    expect(lag.behind(11, 8_000)).toEqual({ revisions: 0, ms: 0 });
+    lag.leave(view);
+    Object.assign(view, { clockMs: LEADER_MS + 9_000, clockAtMs: 9_000 });
+    expect(lag.behind(11, 9_000)).toEqual({ revisions: 0, ms: 1_000 });
+  });
 });

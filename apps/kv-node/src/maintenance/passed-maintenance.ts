@@ -10,14 +10,18 @@ import {
   type GrpcClient,
   type GrpcServer,
 } from '@flotilla/grpc';
+import { clientTls, type ClientTlsConfig } from '@flotilla/platform';
 
 export const MAINTENANCE_SERVICE = 'maintenance.v1.Maintenance';
+
+export type PassedTo = ClientTlsConfig & { readonly addresses: readonly string[] };
 
 export class PassedMaintenance {
   private readonly client: GrpcClient;
 
-  constructor(addresses: readonly string[]) {
-    this.client = createGrpcClient(addresses);
+  constructor(to: PassedTo) {
+    const tls = clientTls(to, to.addresses);
+    this.client = createGrpcClient(to.addresses, tls ? { tls } : {});
   }
 
   register(server: GrpcServer): void {
@@ -31,6 +35,8 @@ export class PassedMaintenance {
     server.register(path('Restore'), 'client-stream', (requests, call) =>
       this.client.clientStream(path('Restore'), requests, optionsOf(call)),
     );
+    // A node of a follower cluster does it by itself.
+    if (server.methods().some((method) => method.path === path('Reset'))) return;
     server.register(path('Reset'), 'unary', (bytes, call) =>
       this.client.unary(path('Reset'), bytes, optionsOf(call)),
     );

@@ -43,7 +43,8 @@ async function hear(revision: number): Promise<void> {
   const position = { tableId, leaderIndex: BigInt(revision), leaderClockMs: 1_000n };
   const codecs = [applyV1.ReportPositionsRequest, applyV1.ReportPositionsResponse] as const;
   const path = `/${REPLICA_APPLY_SERVICE}/ReportPositions`;
-  await cluster.first.call(path, codecs, { positions: [position] });
+  const request = applyV1.ReportPositionsRequest.fromPartial({ positions: [position] });
+  await cluster.first.call(path, codecs, request);
 }
 
 async function takenOver(): Promise<void> {
@@ -96,12 +97,13 @@ describe('a promotion', () => {
 
   it('shuts pullers out: at the door, and in the log for what was under way', async () => {
     const { core } = cluster.first;
-    const lease = { table: 't', tableId, holder: 'g', token: 0n, ttlMs: 60_000n };
+    const lease = { holder: 'g', token: 0n, ttlMs: 60_000n };
     await promotionOf(cluster.first).promote(false);
     const late = [
       cluster.first.apply(tableId, [command(502, 'k', 'late')], { token: 9 }),
       cluster.first.createCopy('another'),
-      second().follower.apply.acquire(lease),
+      second().follower.leases.hold(lease),
+      second().follower.leases.take({ holder: 'g', session: 1n, tableIds: [tableId] }),
       second().follower.apply.delete({ table: 't', source: { tableId: 500n, epoch: 9n } }),
     ];
     for (const error of await Promise.all(late.map(refusal))) {
@@ -136,8 +138,7 @@ describe('a promotion', () => {
   });
 
   it('asks to be told twice where a copy is being filled', async () => {
-    const wish = { table: 't', tableId, holder: 'g/filling', token: 0n, ttlMs: 60_000n };
-    await cluster.first.follower.apply.acquire(wish);
+    await cluster.first.take('g/filling', [tableId]);
     const error = await refusal(promotionOf(cluster.first).promote(false));
     expect(error.code).toBe(status.FAILED_PRECONDITION);
     expect(error.message).toContain('a part of their tables alone: t');

@@ -52,10 +52,7 @@ export class ShadowApi implements MorePassedCalls {
     );
     typed('Drop', [v1.DropShadowRequest, v1.DropShadowResponse], (it) => shadows.drop(it));
     typed('List', [v1.ListShadowsRequest, v1.ListShadowsResponse], () => shadows.list());
-    unary('Fill', async (bytes, call) => {
-      decoded(v1.FillShadowRequest, bytes);
-      return (await shadows.fill(bytes, call, 0)).answer;
-    });
+    unary('Fill', async (bytes, call) => (await shadows.fill(bytes, call, 0)).answer);
   }
 
   passedOn(

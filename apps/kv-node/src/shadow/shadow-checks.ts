@@ -3,12 +3,19 @@
  * of the field: an entry that no replica could apply would end all of them.
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
-import { type shadowV1 } from '@flotilla/proto';
+import { faultOfBatch, NOTHING_FILLED } from '@flotilla/mvcc';
+import { hot, mvccV1, type shadowV1 } from '@flotilla/proto';
 import { type TableSource } from '../catalog/catalog-rows.js';
-import { invalid } from '../kv/errors.js';
+import { longestPut } from '../follower/replicated-batch.js';
+import { invalid, malformed } from '../kv/errors.js';
 import { KEY_BYTES_MAX } from '../kv/limits.js';
 import { whyNameInvalid } from '../tables/table-name.js';
-import { FILL_BYTES_MAX, NOTE_BYTES_MAX, PURPOSE_BYTES_MAX } from './shadow-limits.js';
+import {
+  FILL_BYTES_MAX,
+  FILL_COMMANDS_MAX,
+  NOTE_BYTES_MAX,
+  PURPOSE_BYTES_MAX,
+} from './shadow-limits.js';
 
 /** Larger numbers are no ids, revisions or tokens. */
 const NUMBER_MAX = BigInt(Number.MAX_SAFE_INTEGER);
@@ -42,24 +49,84 @@ export function checkedBegin(
   return { table, purpose, source: { tableId, epoch }, replace };
 }
 
-export function checkFill(request: shadowV1.FillShadowRequest, bytes: number): void {
-  if (bytes > FILL_BYTES_MAX) throw invalid(`a Fill must be at most ${FILL_BYTES_MAX} bytes long`);
+/** A Fill as its entry holds it. */
+export type FillWanted = Omit<hot.ReceivedFill, 'commands'> & {
+  readonly commands: mvccV1.Command[];
+  readonly rowCount: number;
+  /** The newest revision of its rows. */
+  readonly newestRow: number;
+};
+
+/** Refuses each row that is wrong as soon as it is read. */
+export function checkedFill(bytes: Buffer): FillWanted {
+  if (bytes.length > FILL_BYTES_MAX) {
+    throw invalid(`a Fill must be at most ${FILL_BYTES_MAX} bytes long`);
+  }
+  let newestRow = 0;
+  const look: hot.RowLook = (row, at) => {
+    checkRow(row, at);
+    if (row.modRevision > newestRow) newestRow = row.modRevision;
+  };
+  const request = decodedFill(bytes, look);
   checkIds(request);
   if (numberOf(request.batch, 'batch') === 0) throw invalid('batch must be 1 or larger');
   if (request.note.length > NOTE_BYTES_MAX) {
     throw invalid(`note must be at most ${NOTE_BYTES_MAX} bytes long`);
   }
-  request.rows.forEach(({ key, createRevision, modRevision, version }, at) => {
-    const field = `rows[${at}]`;
-    if (key.length > KEY_BYTES_MAX) throw invalid(`${field}.key is too long`);
-    if (createRevision < 1n) throw invalid(`${field}.create_revision must be 1 or larger`);
-    if (modRevision < createRevision) {
-      throw invalid(`${field}.mod_revision must not be below create_revision`);
-    }
-    if (version < 1n) throw invalid(`${field}.version must be 1 or larger`);
-    numberOf(modRevision, `${field}.mod_revision`);
-    numberOf(version, `${field}.version`);
+  const rowCount = request.rows.count;
+  const commands = checkedCommands(request.commands, rowCount, newestRow);
+  return { ...request, commands, rowCount, newestRow };
+}
+
+function decodedFill(bytes: Buffer, look: hot.RowLook): hot.ReceivedFill {
+  try {
+    return hot.decodeFillRequest(bytes, look);
+  } catch (error) {
+    throw error instanceof GrpcStatusError ? error : malformed(error);
+  }
+}
+
+function checkRow(row: Readonly<hot.FillRowFigures>, at: number): void {
+  const { keyBytes, createRevision, modRevision, version } = row;
+  if (keyBytes > KEY_BYTES_MAX) throw invalid(`rows[${at}].key is too long`);
+  if (createRevision < 1) throw invalid(`rows[${at}].create_revision must be 1 or larger`);
+  if (modRevision < createRevision) {
+    throw invalid(`rows[${at}].mod_revision must not be below create_revision`);
+  }
+  if (version < 1) throw invalid(`rows[${at}].version must be 1 or larger`);
+  if (modRevision > Number.MAX_SAFE_INTEGER) {
+    throw invalid(`rows[${at}].mod_revision is too large`);
+  }
+  if (version > Number.MAX_SAFE_INTEGER) throw invalid(`rows[${at}].version is too large`);
+}
+
+/** What can be said of them whatever the table holds; the rest is found where they are applied. */
+function checkedCommands(
+  commands: readonly Buffer[],
+  rowCount: number,
+  newestRow: number,
+): mvccV1.Command[] {
+  const decoded = commands.map(decodedCommand);
+  const count = decoded.reduce((sum, { sequence }) => sum + 1 + sequence.length, 0);
+  if (count > FILL_COMMANDS_MAX) {
+    throw invalid(`commands must be at most ${FILL_COMMANDS_MAX}, got ${count}`);
+  }
+  const fault = faultOfBatch(NOTHING_FILLED, { rowCount, newestRow, commands: decoded });
+  if (fault) throw invalid(fault.text);
+  decoded.forEach((command, at) => {
+    const longest = Math.max(longestPut(command), ...command.sequence.map(longestPut));
+    if (longest > KEY_BYTES_MAX) throw invalid(`commands[${at}]: a key is too long`);
   });
+  return decoded;
+}
+
+function decodedCommand(bytes: Buffer, at: number): mvccV1.Command {
+  try {
+    return mvccV1.Command.decode(bytes);
+  } catch (cause) {
+    const text = `commands[${at}] is not a command`;
+    throw new GrpcStatusError(status.INVALID_ARGUMENT, text, undefined, { cause });
+  }
 }
 
 export function checkComplete(request: shadowV1.CompleteShadowRequest): void {

@@ -4,6 +4,8 @@
 export const FILL_BYTES_MAX = 4 * 1024 * 1024 + 64 * 1024;
 /** What is kept with a batch, to go on from. */
 export const NOTE_BYTES_MAX = 64 * 1024;
+/** Commands in a Fill, those in sequences included: each is applied before the loop goes on. */
+export const FILL_COMMANDS_MAX = 16_384;
 export const PURPOSE_BYTES_MAX = 255;
 /** One that nobody has begun or filled for so long is dropped. */
 export const IDLE_MS_MAX = 24 * 60 * 60_000;

@@ -72,7 +72,7 @@ export class ShadowRows {
     }
     const row = {
       ...newRow(wanted.table, id, replicas, preferredLeader, wanted.source),
-      shadow: this.stateOf(wanted.purpose, 1n),
+      shadow: this.stateOf(wanted.purpose, 1n, this.isRenewal(wanted)),
     };
     const { command, createdBy } = createCommand(row, sequence);
     const { succeeded } = await this.catalog.propose(command, deadlineMs);
@@ -88,7 +88,8 @@ export class ShadowRows {
   ): Promise<ShadowTable | undefined> {
     const row = decodeRow(stored);
     const token = shadow.token + 1;
-    const next = { ...row, shadow: this.stateOf(shadow.purpose, BigInt(token)) };
+    const state = this.stateOf(shadow.purpose, BigInt(token), shadow.renews);
+    const next = { ...row, shadow: state };
     const isDone = await this.catalog.replace(rowKey(row), stored, encodeRow(next), deadlineMs);
     const begun = isDone ? this.of(row.name) : undefined;
     return begun?.id === id && begun.shadow.token === token ? begun : undefined;
@@ -130,8 +131,14 @@ export class ShadowRows {
     return this.all().filter(({ shadow }) => nowMs - lastSignOf(shadow) > IDLE_MS_MAX);
   }
 
-  private stateOf(purpose: string, token: bigint): flotillaV1.ShadowState {
-    return { purpose, token, begunAtMs: BigInt(Math.ceil(this.clock.wallMs())), filledAtMs: 0n };
+  /** Of a copy that is wanted anew: whoever fills it is told, and uses none of its rows. */
+  private isRenewal({ table, source }: BeginWanted): true | undefined {
+    return source && this.catalog.state.tables.get(table)?.renewalWanted;
+  }
+
+  private stateOf(purpose: string, token: bigint, renews?: true): flotillaV1.ShadowState {
+    const begunAtMs = BigInt(Math.ceil(this.clock.wallMs()));
+    return { purpose, token, begunAtMs, filledAtMs: 0n, ...(renews && { renews }) };
   }
 }
 

@@ -3,16 +3,23 @@
  * calls are passed on.
  */
 import { status } from '@flotilla/grpc';
-import { feedV1, regattaV1, shadowV1 } from '@flotilla/proto';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { SimulatedEngine } from '@flotilla/mvcc/simulation';
+import { feedV1, mvccV1, regattaV1, shadowV1 } from '@flotilla/proto';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   command,
   FollowerClusterUnderTest,
   type FollowerNodeUnderTest,
 } from '../../test/support/follower-cluster.js';
 import { deleteCommand } from '../catalog/catalog-rows.js';
+import { KEY_BYTES_MAX } from '../kv/limits.js';
 import { SHADOW_TABLES_SERVICE } from './shadow-api.js';
-import { IDLE_MS_MAX, LAST_WRITES_MAX, NOTE_BYTES_MAX } from './shadow-limits.js';
+import {
+  FILL_COMMANDS_MAX,
+  IDLE_MS_MAX,
+  LAST_WRITES_MAX,
+  NOTE_BYTES_MAX,
+} from './shadow-limits.js';
 import { ShadowRows } from './shadow-rows.js';
 
 const v1 = shadowV1;
@@ -69,9 +76,17 @@ const fill = (
   batch: number,
   rows: feedV1.Row[] = [],
   note = '',
+  commands: Buffer[] = [],
 ) => {
   const { tableId = 0n, token = 0n } = shadow ?? {};
-  const request = { tableId, token, batch: BigInt(batch), rows, note: Buffer.from(note) };
+  const request = {
+    tableId,
+    token,
+    batch: BigInt(batch),
+    rows,
+    note: Buffer.from(note),
+    commands,
+  };
   return node.call(path('Fill'), [v1.FillShadowRequest, v1.FillShadowResponse], request);
 };
 
@@ -89,6 +104,8 @@ const complete = (
     request,
   );
 };
+
+const value = (text: string) => ({ $case: 'value' as const, value: Buffer.from(text) });
 
 const list = async (node: Node): Promise<shadowV1.Shadow[]> => {
   const codecs = [v1.ListShadowsRequest, v1.ListShadowsResponse] as const;
@@ -139,6 +156,21 @@ describe('a shadow in a leader cluster', () => {
     expect(again).toMatchObject({ outcome: COMPLETED.COMPLETED, epoch: done.epoch });
   });
 
+  it('is filled no further while the engine of the node that leads it is behind', async () => {
+    const { shadow } = await begin(cluster.first);
+    const behind = vi.spyOn(SimulatedEngine.prototype, 'isBehind').mockReturnValue(true);
+    try {
+      let isDone = false;
+      const filling = fill(second(), shadow, 1, [row('a', '1')]).finally(() => (isDone = true));
+      await vi.waitFor(() => expect(behind.mock.calls.length).toBeGreaterThan(2), FAR_MS);
+      expect(isDone).toBe(false);
+      behind.mockReturnValue(false);
+      expect(await filling).toMatchObject({ outcome: FILLED.WRITTEN, batches: 1n });
+    } finally {
+      behind.mockRestore();
+    }
+  });
+
   it('is taken up again by who says the same: how far it is, and nothing under the older token', async () => {
     const node = cluster.first;
     const { shadow: first } = await begin(node);
@@ -161,6 +193,22 @@ describe('a shadow in a leader cluster', () => {
     expect(await complete(node, shadow, { revision: 70n })).toMatchObject({ revision: 70n });
     expect(await pairs(second())).toEqual(['a=1@5/5', 'b=2@5/5']);
     await expect(fill(node, shadow, 3)).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+
+  it('takes a batch while the one before it is under way, and none that leaves one out', async () => {
+    const node = cluster.first;
+    const { shadow } = await begin(node, { table: 'piped' });
+    const [first, second2, fourth] = await Promise.all([
+      fill(node, shadow, 1, [row('a', '1')]),
+      fill(node, shadow, 2, [row('b', '2')]),
+      fill(node, shadow, 4, [row('d', '4')]),
+    ]);
+    expect([first, second2].map(({ outcome }) => outcome)).toEqual([
+      FILLED.WRITTEN,
+      FILLED.WRITTEN,
+    ]);
+    expect(fourth).toMatchObject({ outcome: FILLED.OUT_OF_ORDER });
+    expect(await fill(node, shadow, 3)).toMatchObject({ outcome: FILLED.WRITTEN, batches: 3n });
   });
 
   it('for another purpose is told of, or given up', async () => {
@@ -241,12 +289,71 @@ describe('a shadow in a leader cluster', () => {
     await expect(fill(node, shadow, 1, [row('a', '', 5, 4)])).rejects.toThrow(
       'rows[0].mod_revision',
     );
+    await expect(complete(node, shadow, { revisionCheck: 1n })).rejects.toThrow(
+      'revision_check must be of a copy',
+    );
     const future = shadow && { ...shadow, token: 2n };
     await expect(fill(second(), future, 1)).rejects.toThrow('token must be one that Begin');
     await expect(complete(second(), future)).rejects.toThrow('token must be one that Begin');
     const note = 'x'.repeat(NOTE_BYTES_MAX + 1);
     await expect(fill(node, shadow, 1, [], note)).rejects.toThrow('note must be at most');
     expect(await fill(node, shadow, 1, [], note.slice(1))).toMatchObject({ batches: 1n });
+  });
+
+  it('goes on from its rows with commands, each at its revision', async () => {
+    const node = cluster.first;
+    const { shadow } = await begin(node);
+    await fill(node, shadow, 1, [row('a', '1', 3, 9, 4), row('b', '2')]);
+    const onA = mvccV1.Command.fromPartial({
+      type: mvccV1.Command_CommandType.TXN,
+      leaderIndex: 12n,
+      txn: {
+        compare: [{ key: Buffer.from('a'), targetUnion: value('new') }],
+        success: [{ request: { $case: 'requestPut', value: { key: Buffer.from('c') } } }],
+      },
+    });
+    const commands = [command(10, 'a', 'new'), Buffer.from(mvccV1.Command.encode(onA).finish())];
+    const written = { outcome: FILLED.WRITTEN, batches: 2n };
+    expect(await fill(second(), shadow, 2, [], 'log', commands)).toMatchObject(written);
+    // The answer was lost: the same call says the same.
+    expect(await fill(node, shadow, 2, [], 'log', commands)).toMatchObject(written);
+    const low = fill(node, shadow, 3, [], '', [command(12, 'a', 'late')]);
+    await expect(low).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+    const text = 'commands[0].leader_index must be above 12, got 12';
+    await expect(fill(second(), shadow, 3, [], '', [command(12, 'a', 'late')])).rejects.toThrow(
+      text,
+    );
+    const late = fill(second(), shadow, 3, [row('z', 'late')]);
+    await expect(late).rejects.toThrow('rows must not come after commands');
+    await fill(second(), shadow, 3, [], '', [command(15, 'b', '3')]);
+    expect(await complete(node, shadow, { revision: 15n })).toMatchObject({ revision: 15n });
+    for (const each of cluster.nodes) {
+      expect(await pairs(each)).toEqual(['a=new@3/10', 'b=3@5/15', 'c=@12/12']);
+    }
+    expect((await second().put('d')).header?.revision).toBe(16n);
+  });
+
+  it('refuses commands that cannot be applied, with the name of the field', async () => {
+    const node = cluster.first;
+    const { shadow } = await begin(node);
+    const wrong = (commands: Buffer[], rows: feedV1.Row[] = []) =>
+      expect(fill(node, shadow, 1, rows, '', commands)).rejects;
+    const code = status.INVALID_ARGUMENT;
+    await wrong([command(7, 'a', '1'), Buffer.from([0xff])]).toMatchObject({ code });
+    await wrong([command(7, 'a', '1'), Buffer.from([0xff])]).toThrow('commands[1] is not a');
+    await wrong([command(7, 'a', '1'), command(7, 'a', '2')]).toMatchObject({ code });
+    await wrong([command(7, 'a', '1'), command(7, 'a', '2')]).toThrow('commands[1].leader_index');
+    await wrong([command(7, 'a', '1')], [row('b', '1', 5, 7)]).toThrow('commands[0].leader_index');
+    const { SEQUENCE, PUT } = mvccV1.Command_CommandType;
+    const long = mvccV1.Command.fromPartial({
+      ...{ type: SEQUENCE, leaderIndex: 8n },
+      sequence: [{ type: PUT, kv: { key: Buffer.alloc(KEY_BYTES_MAX + 1) } }],
+    });
+    await wrong([Buffer.from(mvccV1.Command.encode(long).finish())]).toThrow('a key is too long');
+    const many = Array.from({ length: FILL_COMMANDS_MAX + 1 }, (_, at) => command(at + 1, 'k', ''));
+    await wrong(many).toThrow(`commands must be at most ${FILL_COMMANDS_MAX}, got`);
+    const filledAtLast = await fill(node, shadow, 1, [], '', many.slice(1));
+    expect(filledAtLast).toMatchObject({ outcome: FILLED.WRITTEN });
   });
 
   it('that nobody fills any more is dropped, and one that is filled is not', async () => {
@@ -283,13 +390,29 @@ describe('a shadow in a follower cluster', () => {
     await fill(second(), shadow, 1, [row('a', '1', 3, 40)]);
     const fields = { replacesTableId: old, revision: 39n };
     await expect(complete(node, shadow, fields)).rejects.toThrow('revision must not be below 40');
-    const done = await complete(second(), shadow, { ...fields, revision: 44n });
+    const here = { ...fields, revision: 44n, revisionCheck: 2n ** 64n - 44n };
+    const done = await complete(second(), shadow, here);
     expect(done).toMatchObject({ outcome: COMPLETED.COMPLETED, revision: 44n });
     const id = shadow?.tableId ?? 0n;
-    expect(await node.apply(id, [], { token: 1 })).toMatchObject({ leaderIndex: 44n });
+    expect(await node.apply(id, [], { token: 1 })).toMatchObject({
+      leaderIndex: 44n,
+      leaderCheck: 2n ** 64n - 44n,
+    });
     expect(await node.apply(id, [], { token: 1, epoch: 8 })).toMatchObject({ leaderIndex: 0n });
     await node.apply(id, [command(44, 'x', 'late'), command(45, 'b', '2')]);
     expect(await pairs(second())).toEqual(['a=1@3/40', 'b=2@45/45']);
+  });
+
+  it('tells the check of the entry it stands at as it was told with it, from any node', async () => {
+    const { tableId } = await cluster.first.createCopy('t');
+    const apply = (commands: Buffer[], lastCheck?: bigint) =>
+      second().apply(tableId, commands, lastCheck === undefined ? {} : { lastCheck });
+    const first = await apply([command(5, 'a', '1')], 55n);
+    expect(first).toMatchObject({ leaderIndex: 5n, leaderCheck: 55n });
+    expect(await cluster.first.apply(tableId, [])).toMatchObject({ leaderCheck: 55n });
+    const unknown = await apply([command(6, 'a', '2')]);
+    expect(unknown).toMatchObject({ leaderIndex: 6n, leaderCheck: undefined });
+    await expect(apply([], 66n)).rejects.toThrow('last_check must not be set without commands');
   });
 
   it('has a source, and no table of the cluster’s own is replaced', async () => {

@@ -24,7 +24,7 @@ import {
   checkComplete,
   checkDrop,
   checkedBegin,
-  checkFill,
+  checkedFill,
   refused,
   type BeginWanted,
 } from './shadow-checks.js';
@@ -70,6 +70,10 @@ export class ShadowTables {
         await withStatus(rows.drop(known, deadlineMs));
         continue;
       }
+      if (known && mayHoldUnwanted(known, now)) {
+        await withStatus(rows.drop(known, deadlineMs));
+        continue;
+      }
       const shadow = await withStatus(
         known ? rows.beginAgain(known, deadlineMs) : rows.create(wanted, deadlineMs),
       );
@@ -81,8 +85,7 @@ export class ShadowTables {
 
   /** `bytes` is the request as it came, to be passed on to the replica that leads. */
   async fill(bytes: Buffer, { deadline }: CallContext, hops: number): Promise<Answer> {
-    const request = shadowV1.FillShadowRequest.decode(bytes);
-    checkFill(request, bytes.length);
+    const request = checkedFill(bytes);
     const { runtime, rows, steps, catalog } = this.parts;
     const leftMs = deadline === undefined ? Infinity : deadline - runtime.clock.wallMs();
     const deadlineMs = runtime.deadline(Math.min(leftMs, OPERATION_TIMEOUT_MS));
@@ -174,14 +177,15 @@ export class ShadowTables {
     const step = { kind: 'end', tableId, token: Number(request.token) } as const;
     const wanted = Number(request.revision);
     const call = { hops: 0, deadlineMs };
+    const { revisionCheck } = request;
     if (source) {
-      const outcome = await steps.take(
-        { ...step, revision: wanted, sourceEpoch: source.epoch },
-        call,
-      );
+      const of = { revision: wanted, sourceEpoch: source.epoch };
+      const check = revisionCheck !== undefined && { sourceCheck: String(revisionCheck) };
+      const outcome = await steps.take({ ...step, ...of, ...check }, call);
       if (outcome.refused !== 'revision') return outcome;
       throw refused(`revision must not be below ${outcome.revision}, which rows are of`);
     }
+    if (revisionCheck !== undefined) throw invalid('revision_check must be of a copy');
     const before = replaced && (await steps.take({ kind: 'revision', tableId: replaced.id }, call));
     const floor = before ? before.revision + LAST_WRITES_MAX : 0;
     return steps.take({ ...step, revision: Math.max(wanted, floor) }, call);
@@ -212,6 +216,11 @@ function mayFill(shadow: ShadowTable | undefined, { token }: { readonly token: b
 
 function neverGiven(): GrpcStatusError {
   return invalid('token must be one that Begin has given');
+}
+
+/** It may be filled with rows of a copy that somebody does not trust since then. */
+function mayHoldUnwanted({ source, shadow }: ShadowTable, now: TableInfo | undefined): boolean {
+  return source !== undefined && now?.renewalWanted === true && !shadow.renews;
 }
 
 function isFor({ shadow, source }: ShadowTable, wanted: BeginWanted): boolean {
@@ -248,6 +257,7 @@ function onWire({ id, name, shadow, source }: ShadowTable): shadowV1.Shadow {
     token: BigInt(shadow.token),
     source: source && { tableId: BigInt(source.tableId), epoch: BigInt(source.epoch) },
     begunAtMs: BigInt(shadow.begunAtMs),
+    ...(shadow.renews && { renews: true }),
   };
 }
 

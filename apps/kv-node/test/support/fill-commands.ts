@@ -20,7 +20,9 @@ export function fill(token: number, batch: number, pairs: readonly FilledPair[])
     version: BigInt(version),
   }));
   const note = Buffer.alloc(0);
-  return sequence({ fill: { token: BigInt(token), batch: BigInt(batch), rows, note } });
+  return sequence({
+    fill: { token: BigInt(token), batch: BigInt(batch), rows, note, commands: [] },
+  });
 }
 
 /** Without a token: of a table that serves. */

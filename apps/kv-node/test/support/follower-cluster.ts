@@ -78,6 +78,7 @@ export class FollowerNodeUnderTest {
     const server = createGrpcServer('native', { logger: quiet });
     core.cluster.register(server);
     core.cluster.shadowApi.register(server);
+    core.cluster.purposeApi.register(server);
     const { url } = await server.listen('http://127.0.0.1:0');
     await core.connect();
     return new FollowerNodeUnderTest(core, server, createGrpcClient(url));
@@ -89,7 +90,7 @@ export class FollowerNodeUnderTest {
       { encode(message: Q): { finish(): Uint8Array } },
       { decode(bytes: Uint8Array): A },
     ],
-    message: Q,
+    message: NoInfer<Q>,
     options: CallOptions = {},
   ): Promise<A> {
     return response.decode(
@@ -126,12 +127,20 @@ export class FollowerNodeUnderTest {
   apply(
     tableId: bigint,
     commands: Buffer[],
-    fields: { token?: number; epoch?: number } = {},
+    fields: { token?: number; epoch?: number; lastCheck?: bigint } = {},
   ): Promise<applyV1.ApplyReplicatedResponse> {
-    const { token = 1, epoch = EPOCH } = fields;
+    const { token = 1, epoch = EPOCH, lastCheck } = fields;
     const codecs = [applyV1.ApplyReplicatedRequest, applyV1.ApplyReplicatedResponse] as const;
-    const request = { table: 't', tableId, commands, epoch: BigInt(epoch), token: BigInt(token) };
+    const of = { table: 't', tableId, epoch: BigInt(epoch), token: BigInt(token) };
+    const request = { ...of, commands, lastCheck };
     return this.call(`/${REPLICA_APPLY_SERVICE}/Apply`, codecs, request);
+  }
+
+  /** The tokens of the leases that a new session of the holder gets. */
+  async take(holder: string, tableIds: bigint[], ttlMs = 60_000n): Promise<bigint[]> {
+    const { leases } = this.follower;
+    const { token: session } = await leases.hold({ holder, ttlMs, token: 0n });
+    return (await leases.take({ holder, session, tableIds })).tokens;
   }
 
   get follower() {

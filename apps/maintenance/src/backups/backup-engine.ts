@@ -14,17 +14,25 @@ import {
   BackupObjects,
   createBackup,
   type KeyRing,
+  type ListedLog,
+  listLogs,
+  LogCatalog,
   type Manifest,
   prune,
   type PruneReport,
+  raiseFence,
   type RetentionRules,
+  type RunFence,
   type ShadowWriter,
+  type SourceCluster,
   type TableSource,
   verifyChain,
   type VerifyReport,
 } from '@flotilla/backup';
 import { type ObjectStore } from '@flotilla/object-store';
+import { type Logger } from '@flotilla/platform';
 import { type BackupConfig } from '../config/maintenance-config.js';
+import { planPointRestore, pointOf } from './point-restore-plan.js';
 import { planRestore, type RestorePlan, type RestoreWish } from './restore-plan.js';
 import { type RestoredOne, runRestore, type RestoreListener } from './restore-run.js';
 
@@ -36,6 +44,7 @@ export interface EngineParts {
   readonly clock: BackupClock;
   readonly config: BackupConfig;
   readonly runner: string;
+  readonly logger: Pick<Logger, 'warn'>;
   /** Told of each backup that was made. */
   readonly onGood: (manifest: Manifest) => void;
 }
@@ -61,11 +70,12 @@ export class BackupEngine {
     wish: CreateWish,
     signal: AbortSignal,
     onEvent: (event: BackupEvent) => void,
+    fence?: RunFence,
   ): Promise<Manifest> {
     return this.alone('a backup is being made', async () => {
       const { source, keys, clock, config, runner } = this.parts;
       const parent = wish.kind === 'full' ? undefined : await this.find(wish.parent, signal);
-      const parts = { objects: this.objects, source, keys, clock, signal, runner, onEvent };
+      const parts = { objects: this.objects, source, keys, clock, signal, runner, onEvent, fence };
       const { keyId, chunkBytes, tablesAtOnce } = config;
       const { tables } = wish;
       const made = { tables, parent, keyId, chunkBytes, tablesAtOnce };
@@ -77,6 +87,11 @@ export class BackupEngine {
 
   list(signal: AbortSignal): Promise<BackupListing> {
     return this.catalog.list(signal);
+  }
+
+  /** What is stored of logs, and from where on it can be restored with the backups of a listing. */
+  logs({ good }: BackupListing, signal: AbortSignal): Promise<readonly ListedLog[]> {
+    return listLogs(new LogCatalog(this.objects, this.parts.keys), good, signal);
   }
 
   /** The newest one for an empty id. */
@@ -104,18 +119,53 @@ export class BackupEngine {
     const { objects } = this;
     const { keys } = this.parts;
     const told = (_: string, table: string, chunks: number) => onTable(table, chunks);
-    const report = await verifyChain({ objects, keys, signal, onTable: told }, chain);
+    const { good } = await this.catalog.list(signal);
+    const report = await verifyChain({ objects, keys, signal, onTable: told }, chain, good);
     return { id: chain.at(-1)?.id ?? '', ...report };
   }
 
-  prune(rules: RetentionRules, dryRun: boolean, signal: AbortSignal): Promise<PruneReport> {
-    return this.alone('a prune is going on', () => {
+  /** Makes the token of a runner known to the store: from here on older ones commit nothing. */
+  async fence(token: number, holder: string, signal: AbortSignal): Promise<RunFence> {
+    const { clusterId } = await this.parts.source.cluster(signal);
+    return raiseFence(this.objects, { clusterId, token, holder }, signal);
+  }
+
+  prune(
+    rules: RetentionRules,
+    dryRun: boolean,
+    signal: AbortSignal,
+    fence?: RunFence,
+  ): Promise<PruneReport> {
+    return this.alone('a prune is going on', async () => {
       const { keys, clock } = this.parts;
-      return prune({ objects: this.objects, keys, clock, signal }, rules, dryRun);
+      const cluster = await this.cluster(signal);
+      const parts = { objects: this.objects, keys, clock, signal, fence, cluster };
+      return prune(parts, rules, dryRun);
     });
   }
 
+  /** Undefined if it cannot be asked: a prune does without. */
+  private async cluster(signal: AbortSignal): Promise<SourceCluster | undefined> {
+    try {
+      return await this.parts.source.cluster(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const reason = error instanceof Error ? error.message : String(error);
+      this.parts.logger.warn(
+        { reason },
+        'the cluster cannot be asked: logs of tables that are gone stay',
+      );
+      return undefined;
+    }
+  }
+
   async plan(wish: RestoreWish, signal: AbortSignal): Promise<RestorePlan> {
+    const point = pointOf(wish);
+    if (point) {
+      const { tables: there } = await this.parts.source.cluster(signal);
+      const parts = { objects: this.objects, keys: this.parts.keys, there, signal };
+      return planPointRestore(parts, wish, point);
+    }
     const { id } = await this.find(wish.id, signal, wish.beforeMs);
     const chain = await this.catalog.chain(id, signal);
     const cluster = await this.parts.source.cluster(signal);

@@ -2,6 +2,7 @@
 import {
   type BackupEvent,
   type BackupListing,
+  type ListedLog,
   type Manifest,
   type ManifestTable,
 } from '@flotilla/backup';
@@ -44,7 +45,10 @@ function toTable(table: ManifestTable): v1.BackupTable {
   };
 }
 
-export function toListing({ good, unfinished, unreadable }: BackupListing): v1.ListBackupsResponse {
+export function toListing(
+  { good, unfinished, unreadable }: BackupListing,
+  logs: readonly ListedLog[],
+): v1.ListBackupsResponse {
   return {
     backups: good.map((manifest) => toBackup(manifest, false)),
     unfinished: unfinished.map(({ id, begun, aliveAtMs }) => ({
@@ -53,6 +57,23 @@ export function toListing({ good, unfinished, unreadable }: BackupListing): v1.L
       aliveAtMs: BigInt(Math.floor(aliveAtMs)),
     })),
     unreadable: [...unreadable],
+    logs: logs.map(toLog),
+  };
+}
+
+function toLog(log: ListedLog): v1.ShippedLog {
+  return {
+    table: log.table,
+    tableId: BigInt(log.tableId),
+    epoch: BigInt(log.epoch),
+    firstRevision: BigInt(log.first),
+    lastRevision: BigInt(log.last),
+    firstAtMs: BigInt(log.firstAtMs),
+    lastAtMs: BigInt(log.lastAtMs),
+    storedBytes: BigInt(log.storedBytes),
+    objects: BigInt(log.objects),
+    restorableFrom: BigInt(log.restorableFrom),
+    restorableFromMs: BigInt(log.restorableFromMs),
   };
 }
 

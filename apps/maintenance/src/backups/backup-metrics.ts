@@ -10,11 +10,15 @@ import { type MaintenanceClock } from '../maintenance-clock.js';
 /** Tables whose revision is told. */
 export const TOLD_TABLES_MAX = 1_000;
 
-export type Outcome = 'done' | 'failed' | 'skipped';
-export type Work = 'full' | 'incremental' | 'drill' | 'prune';
+const OUTCOMES = ['done', 'failed', 'skipped'] as const;
+const WORKS = ['full', 'incremental', 'drill', 'prune'] as const;
+/** `skipped`: left to another run, or to another app. */
+export type Outcome = (typeof OUTCOMES)[number];
+export type Work = (typeof WORKS)[number];
 
 export class BackupMetrics {
-  private newest: Manifest | undefined;
+  /** The newest good backup there is, whoever made it. */
+  newest: Manifest | undefined;
   private drill: { readonly atMs: number; readonly isGood: boolean } | undefined;
   private readonly runs: Counter<'work' | 'outcome'>;
   private readonly durationSeconds: Gauge<'work'>;
@@ -23,10 +27,12 @@ export class BackupMetrics {
     const registers = [registry];
     this.runs = new Counter({
       name: 'flotilla_backup_runs_total',
-      help: 'Backups, drills and prunes, by how they ended.',
+      help: 'Backups, drills and prunes, by schedule or by hand, by how they ended.',
       labelNames: ['work', 'outcome'],
       registers,
     });
+    // What has never failed yet is 0, so that its first failure is seen as a change.
+    for (const work of WORKS) for (const outcome of OUTCOMES) this.runs.inc({ work, outcome }, 0);
     this.durationSeconds = new Gauge({
       name: 'flotilla_backup_last_duration_seconds',
       help: 'How long the last one took that ended well.',
@@ -46,11 +52,6 @@ export class BackupMetrics {
         else this.remove();
       },
     });
-  }
-
-  /** The newest good backup there is, whoever made it. */
-  good(manifest: Manifest): void {
-    this.newest = manifest;
   }
 
   ended(work: Work, outcome: Outcome, durationMs: number, atMs: number): void {

@@ -4,7 +4,12 @@
  * In: requests. Out: streams of how far it is, ended by the outcome; errors with the code that tells what
  * can be done. A caller that goes away ends its backup or restore, which the next one goes on with.
  */
-import { type BackupErrorCode, isBackupError, type RetentionRules } from '@flotilla/backup';
+import {
+  type BackupErrorCode,
+  type BackupEvent,
+  isBackupError,
+  type RetentionRules,
+} from '@flotilla/backup';
 import {
   type CallContext,
   type GrpcServer,
@@ -18,6 +23,7 @@ import { type Logger } from '@flotilla/platform';
 import { backupsV1 as v1 } from '@flotilla/proto';
 import { type MaintenanceClock } from '../maintenance-clock.js';
 import { type BackupEngine } from './backup-engine.js';
+import { type BackupMetrics, type Outcome, type Work } from './backup-metrics.js';
 import { tableProgress, toBackup, toListing, toProgress } from './backup-messages.js';
 import { ProgressSink } from './progress-sink.js';
 import { toDone, toPlan } from './restore-messages.js';
@@ -37,6 +43,7 @@ export class BackupsService {
     private readonly rules: RetentionRules,
     private readonly clock: MaintenanceClock,
     private readonly logger: Pick<Logger, 'info' | 'warn'>,
+    private readonly metrics: Pick<BackupMetrics, 'ended'>,
   ) {}
 
   register(server: GrpcServer): void {
@@ -53,7 +60,9 @@ export class BackupsService {
   }
 
   private async list(engine: BackupEngine, call: CallContext): Promise<Uint8Array> {
-    return v1.ListBackupsResponse.encode(toListing(await engine.list(call.signal))).finish();
+    const listing = await engine.list(call.signal);
+    const logs = await engine.logs(listing, call.signal);
+    return v1.ListBackupsResponse.encode(toListing(listing, logs)).finish();
   }
 
   private async show(
@@ -73,7 +82,8 @@ export class BackupsService {
     { dryRun }: v1.PruneBackupsRequest,
     call: CallContext,
   ): Promise<Uint8Array> {
-    const report = await engine.prune(this.rules, dryRun, call.signal);
+    const prune = () => engine.prune(this.rules, dryRun, call.signal);
+    const report = dryRun ? await prune() : await this.counted('prune', prune);
     const decisions = report.decisions.map(({ id, keep, reason }) => {
       return { id, deleted: !keep, reason };
     });
@@ -93,10 +103,13 @@ export class BackupsService {
     );
     const { tables, parent } = request;
     const kind = request.kind === BackupKind.INCREMENTAL ? 'incremental' : 'full';
-    const manifest = await engine.create({ kind, tables, parent }, call.signal, (event) => {
+    const onEvent = (event: BackupEvent) => {
       const about = event.kind === 'begun' ? '' : event.table;
       told.step(about, toProgress(event), event.kind !== 'table' || event.done);
-    });
+    };
+    const manifest = await this.counted(kind, () =>
+      engine.create({ kind, tables, parent }, call.signal, onEvent),
+    );
     const done = toBackup(manifest, true);
     await told.tell({ kind: { $case: 'done', value: done } });
   }
@@ -134,7 +147,11 @@ export class BackupsService {
       v1.RestoreBackupProgress.encode(message).finish(),
     );
     const beforeMs = Math.min(Number(request.beforeMs), TIME_MS_MAX);
-    const plan = await engine.plan({ ...request, beforeMs }, call.signal);
+    const atRevision = request.atRevision === undefined ? undefined : Number(request.atRevision);
+    const atMs =
+      request.atMs === undefined ? undefined : Math.min(Number(request.atMs), TIME_MS_MAX);
+    const wish = { ...request, beforeMs, atRevision, atMs };
+    const plan = await engine.plan(wish, call.signal);
     await told.tell({ kind: { $case: 'plan', value: toPlan(plan, request.dryRun) } });
     if (request.dryRun) return;
     const restored = await engine.restore(plan, call.signal, ({ as }, { rows, bytes }) =>
@@ -170,6 +187,21 @@ export class BackupsService {
     );
   }
 
+  /** In the metrics, as what the schedule does. */
+  private async counted<T>(work: Work, run: () => Promise<T>): Promise<T> {
+    const startedMs = this.clock.nowMs();
+    const ended = (outcome: Outcome) =>
+      this.metrics.ended(work, outcome, this.clock.nowMs() - startedMs, this.clock.wallMs());
+    try {
+      const result = await run();
+      ended('done');
+      return result;
+    } catch (error) {
+      ended(isBackupError(error, 'RUN_BUSY') ? 'skipped' : 'failed');
+      throw error;
+    }
+  }
+
   private async told<T>(method: string, work: (engine: BackupEngine) => Promise<T>): Promise<T> {
     const { engine } = this;
     if (!engine) {
@@ -195,6 +227,7 @@ const STATUS: Readonly<Record<BackupErrorCode, StatusCode>> = {
   REVISION_GONE: status.OUT_OF_RANGE,
   TABLE_CHANGED: status.ABORTED,
   RUN_BUSY: status.ALREADY_EXISTS,
+  RUN_FENCED: status.ABORTED,
   INVALID: status.INVALID_ARGUMENT,
   SOURCE_CUT: status.UNAVAILABLE,
   LIMIT: status.RESOURCE_EXHAUSTED,

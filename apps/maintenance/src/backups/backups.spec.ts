@@ -9,6 +9,7 @@ import { Registry } from 'prom-client';
 import { afterEach, describe, expect, it } from 'vitest';
 import { serve, type Served } from '../../test/support/served.js';
 import { SYSTEM_CLOCK } from '../maintenance-clock.js';
+import { type Turns } from '../runner/runner-lease.js';
 import { BackupEngine } from './backup-engine.js';
 import { BackupMetrics } from './backup-metrics.js';
 import { BackupSchedule } from './backup-schedule.js';
@@ -22,12 +23,18 @@ const CONFIG = {
   keyId: '',
   chunkBytes: 1_024,
   tablesAtOnce: 2,
+  logShippingMs: 0,
 };
 
 let served: Served | undefined;
 afterEach(() => served?.close());
 
-async function start(hasStore = true) {
+const TURNS = { holder: 'test', turn: { token: 7, signal: new AbortController().signal } };
+
+async function start(
+  hasStore = true,
+  turns: Turns = { ...TURNS, onChange: () => () => undefined },
+) {
   const cluster = new FakeCluster();
   const table = cluster.create('t');
   for (let at = 0; at < 50; at++) table.put(Buffer.from(`key ${at}`), Buffer.alloc(100, at));
@@ -42,13 +49,17 @@ async function start(hasStore = true) {
     clock,
     config: CONFIG,
     runner: 'test',
-    onGood: (manifest) => metrics.good(manifest),
+    logger: SILENT_LOGGER,
+    onGood: (manifest) => {
+      metrics.newest = manifest;
+    },
   });
   const service = new BackupsService(
     hasStore ? engine : undefined,
     RULES,
     SYSTEM_CLOCK,
     SILENT_LOGGER,
+    metrics,
   );
   served = await serve(service);
   const { client } = served;
@@ -56,6 +67,7 @@ async function start(hasStore = true) {
     engine,
     config: { full: '', incremental: '', drill: '' },
     rules: RULES,
+    turns,
     metrics,
     clock: SYSTEM_CLOCK,
     logger: SILENT_LOGGER,
@@ -112,7 +124,7 @@ describe('what operators ask for', () => {
     clock.nowMs += 60_000;
     await create(client);
     await restore(client, { beforeMs: first.finishedAtMs + 1n });
-    expect(cluster.tables.get('t-restored')?.versions).toHaveLength(50);
+    expect(cluster.tables.get('t-restored')?.base).toHaveLength(50);
     const early = restore(client, { beforeMs: first.finishedAtMs - 1n, as: 'x' });
     await expect(early).rejects.toMatchObject({ code: status.NOT_FOUND });
   });
@@ -141,6 +153,19 @@ describe('what operators ask for', () => {
     await expect(create(client)).rejects.toMatchObject({ code: status.ALREADY_EXISTS });
     letGo();
     await running;
+  });
+
+  it('is counted by how it ended, like what the schedule does', async () => {
+    const { client, cluster, registry } = await start();
+    await create(client);
+    cluster.cluster = () => Promise.reject(new Error('no node'));
+    await expect(create(client)).rejects.toMatchObject({ code: status.INTERNAL });
+    const text = await registry.metrics();
+    expect(text).toContain('flotilla_backup_runs_total{work="full",outcome="done"} 1');
+    expect(text).toContain('flotilla_backup_runs_total{work="full",outcome="failed"} 1');
+    expect(text).toContain('flotilla_backup_runs_total{work="drill",outcome="failed"} 0');
+    expect(text).toMatch(/flotilla_backup_last_duration_seconds\{work="full"\} \d/);
+    expect(text).toMatch(/flotilla_backup_stored_bytes [1-9]/);
   });
 
   it('needs a store', async () => {

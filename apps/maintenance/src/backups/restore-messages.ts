@@ -10,13 +10,14 @@ export function toPlan(
   return {
     id,
     dryRun,
-    tables: tables.map(({ name, as, revision, readers, replacesTableId }) => ({
+    tables: tables.map(({ name, as, revision, replacesTableId, ...table }) => ({
       table: name,
       as,
       revision: BigInt(revision),
-      storedBytes: BigInt(readers.reduce((sum, { table }) => sum + table.storedBytes, 0)),
-      backups: BigInt(readers.length),
+      storedBytes: BigInt(table.storedBytes),
+      backups: BigInt(table.backups),
       replacesTableId: BigInt(replacesTableId),
+      backupRevision: BigInt(table.backupRevision),
     })),
   };
 }

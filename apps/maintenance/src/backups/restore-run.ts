@@ -6,7 +6,6 @@
  */
 import {
   inParallel,
-  readChain,
   type RestoredTable,
   type RestoreProgress,
   restoreTable,
@@ -38,7 +37,7 @@ export function runRestore(
     const parts = {
       shadows,
       signal,
-      rows: (afterKey: Buffer | undefined) => readChain(planned.readers, signal, afterKey),
+      ...planned.sources(signal),
       onProgress: (progress: RestoreProgress) => listener(planned, progress),
     };
     const { as: table, replacesTableId, purpose, revision, isDrill } = planned;

@@ -41,6 +41,12 @@ export const BACKUP_SETTINGS: readonly Setting[] = [
     description: 'tables that are backed up or restored at the same time',
   },
   {
+    key: 'backup.log-shipping',
+    kind: 'duration',
+    default: '0s',
+    description: 'writes are in the store so long after they were made, at least 1s; 0s: never',
+  },
+  {
     key: 'retention.keep-last',
     kind: 'int',
     default: 3,

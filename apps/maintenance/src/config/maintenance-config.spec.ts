@@ -25,11 +25,24 @@ describe('settings of the maintenance app', () => {
       '--backup.store=s3://backups/prod?region=eu-central-1',
       '--backup.key-files=2026=/run/keys/2026',
       '--backup.key-id=2026',
+      '--backup.log-shipping=5s',
       '--schedule.full=0 3 * * 0',
       '--schedule.incremental=0 * * * *',
     ]);
-    expect(config.backup).toMatchObject({ keyId: '2026', keyFiles: { 2026: '/run/keys/2026' } });
+    expect(config.backup).toMatchObject({
+      keyId: '2026',
+      keyFiles: { 2026: '/run/keys/2026' },
+      logShippingMs: 5_000,
+    });
     expect(config.schedule).toMatchObject({ incremental: '0 * * * *', drill: '' });
+  });
+
+  it('have logs shipped only to a store, and not more often than every second', () => {
+    const store = '--backup.store=file:///backups';
+    expect(load([store, '--backup.log-shipping=1s']).kind).toBe('loaded');
+    expect(load([store, '--backup.log-shipping=999ms']).kind).not.toBe('loaded');
+    expect(load([store, '--backup.log-shipping=2h']).kind).not.toBe('loaded');
+    expect(load(['--backup.log-shipping=1s']).kind).not.toBe('loaded');
   });
 
   it.each([
@@ -42,6 +55,9 @@ describe('settings of the maintenance app', () => {
     '--retention.keep-last=0',
     '--retention.unfinished=1m',
     '--maintenance.address=https://0.0.0.0:8445',
+    '--maintenance.address=unixs:///run/maintenance.sock',
+    '--maintenance.client-cert-auth',
+    '--cluster.cert-filename=/tls/node.crt',
   ])('%s is refused', (flag) => {
     expect(load([flag]).kind).not.toBe('loaded');
   });

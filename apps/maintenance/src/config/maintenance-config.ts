@@ -5,12 +5,19 @@
  * its value may be. The initial values below only give the fields their type: loading sets them
  * all, and a field without a setting is refused at start. The loaded object is frozen.
  */
-import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, TABLES_AT_ONCE_MAX } from '@flotilla/backup';
+import {
+  CHUNK_BYTES_MAX,
+  CHUNK_BYTES_MIN,
+  LOG_INTERVAL_MS_MAX,
+  LOG_INTERVAL_MS_MIN,
+  TABLES_AT_ONCE_MAX,
+} from '@flotilla/backup';
 import { GRPC_TRANSPORTS, type GrpcTransport } from '@flotilla/grpc';
 import { ObjectStoreError, parseObjectStoreUrl } from '@flotilla/object-store';
 import {
   CertificateForTls,
   CLI_ENVIRONMENT,
+  ClientTlsConfig,
   type ConfigSchema,
   constraint,
   DurationBetween,
@@ -18,7 +25,6 @@ import {
   IntegerBetween,
   LOG_LEVELS,
   type LogLevel,
-  NeedsField,
   OneOf,
   ServiceUrl,
   ServiceUrlList,
@@ -34,13 +40,9 @@ const HOUR_MS = 3_600_000;
 const KEPT_MAX = 10_000;
 
 /** The nodes of the cluster, and how this app proves to them who it is. */
-export class ClusterConfig {
+export class ClusterConfig extends ClientTlsConfig {
   @ServiceUrlList() readonly addresses: readonly string[] = [];
   @Text() readonly token: string = '';
-  @Text() readonly caFilename: string = '';
-  @NeedsField('keyFilename') @Text() readonly certFilename: string = '';
-  @NeedsField('certFilename') @Text() readonly keyFilename: string = '';
-  @Text() readonly serverName: string = '';
 }
 
 export class MaintenanceServerConfig extends TlsConfig {
@@ -75,6 +77,17 @@ function CronExpression(): PropertyDecorator {
   });
 }
 
+/** Nothing, or often enough and not too often; of logs that have somewhere to go. */
+function LogInterval(): PropertyDecorator {
+  const message = 'expected 0s, or a duration from 1s to 1h with {field:store} set';
+  return constraint('logInterval', message, (value, { store }) => {
+    if (value === 0) return true;
+    const isBetween =
+      typeof value === 'number' && value >= LOG_INTERVAL_MS_MIN && value <= LOG_INTERVAL_MS_MAX;
+    return isBetween && store !== '';
+  });
+}
+
 export class BackupConfig {
   @constraint(
     'storeUrl',
@@ -88,6 +101,8 @@ export class BackupConfig {
   @KnownKey() @Text() readonly keyId: string = '';
   @IntegerBetween(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX) readonly chunkBytes: number = 0;
   @IntegerBetween(1, TABLES_AT_ONCE_MAX) readonly tablesAtOnce: number = 0;
+  /** 0: logs are not shipped. */
+  @LogInterval() readonly logShippingMs: number = 0;
 }
 
 /** Which backups a prune leaves. */

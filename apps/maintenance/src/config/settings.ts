@@ -6,7 +6,13 @@
  * is said in `maintenance-config.ts`.
  */
 import { GRPC_TRANSPORTS } from '@flotilla/grpc';
-import { defineSettings, LOG_LEVELS, type Setting, tlsSettings } from '@flotilla/platform';
+import {
+  clientTlsSettings,
+  defineSettings,
+  LOG_LEVELS,
+  type Setting,
+  tlsSettings,
+} from '@flotilla/platform';
 import { BACKUP_SETTINGS } from './backup-settings.js';
 
 const GENERAL: readonly Setting[] = [
@@ -39,30 +45,7 @@ const CLUSTER: readonly Setting[] = [
     secret: true,
     description: 'bearer token of the tables API of the nodes',
   },
-  {
-    key: 'cluster.ca-filename',
-    kind: 'path',
-    default: '',
-    description: 'authorities that certificates of the nodes are signed by (PEM)',
-  },
-  {
-    key: 'cluster.cert-filename',
-    kind: 'path',
-    default: '',
-    description: 'certificate to show to the nodes (PEM)',
-  },
-  {
-    key: 'cluster.key-filename',
-    kind: 'path',
-    default: '',
-    description: 'private key of that certificate (PEM)',
-  },
-  {
-    key: 'cluster.server-name',
-    kind: 'string',
-    default: '',
-    description: 'name in the certificates of the nodes, where it is not that of their address',
-  },
+  ...clientTlsSettings('cluster', 'a node'),
 ];
 
 const MAINTENANCE: readonly Setting[] = [

@@ -1,8 +1,8 @@
 /**
- * The copies that a follower cluster holds, and how one is given up (`flotilla.replication.v1.ReplicaApply`).
+ * The copies that a follower cluster holds, and how one is wanted anew (`flotilla.replication.v1.ReplicaApply`).
  *
- * In: the ways to the nodes. Out: what there is. A copy that is given up is pulled again by whoever holds
- * its lease next; until that is done the table is not there.
+ * In: the ways to the nodes. Out: what there is. A copy that is wanted anew is filled out of sight by whoever
+ * holds its lease; until that is done the old one is served.
  */
 import { applyV1 } from '@flotilla/proto';
 import { type NodeWays } from './node-ways.js';
@@ -17,7 +17,8 @@ export interface Copy {
 
 export interface Copies {
   list(): Promise<readonly Copy[]>;
-  giveUp(copy: Copy): Promise<void>;
+  /** False if there is no such copy any more. */
+  renew(copy: Copy): Promise<boolean>;
 }
 
 export class NodeCopies implements Copies {
@@ -30,8 +31,10 @@ export class NodeCopies implements Copies {
   }
 
   /** Leaves alone what is a copy of something else by now. */
-  async giveUp({ table, source }: Copy): Promise<void> {
-    const request = applyV1.DeleteReplicaRequest.encode({ table, source }).finish();
-    await this.ways.call(`${SERVICE}/DeleteReplica`, request, CALL_MS);
+  async renew({ table, source }: Copy): Promise<boolean> {
+    const request = applyV1.RenewReplicaRequest.encode({ table, source }).finish();
+    const answer = await this.ways.call(`${SERVICE}/RenewReplica`, request, CALL_MS);
+    const { outcome } = applyV1.RenewReplicaResponse.decode(answer);
+    return outcome === applyV1.RenewReplicaResponse_Outcome.WANTED;
   }
 }

@@ -10,12 +10,14 @@ import {
   type CompleteRequest,
   type FillOutcome,
   type FillRequest,
+  type LogEntry,
+  type ReadyBatch,
   type ShadowHandle,
   type ShadowWriter,
   type TableSource,
 } from '@flotilla/backup';
 import { GrpcStatusError, status } from '@flotilla/grpc';
-import { shadowV1 } from '@flotilla/proto';
+import { hot, mvccV1, shadowV1 } from '@flotilla/proto';
 import { type NodeWays } from './node-ways.js';
 
 const SERVICE = '/flotilla.tables.v1.ShadowTables';
@@ -50,21 +52,14 @@ export class NodeShadows implements ShadowWriter {
     return { kind, shadow: handle, batches: Number(batches), note };
   }
 
-  async fill({ shadow, batch, rows, note }: FillRequest): Promise<FillOutcome> {
-    const request = {
-      tableId: BigInt(shadow.tableId),
-      token: BigInt(shadow.token),
-      batch: BigInt(batch),
-      rows: rows.map((row) => ({
-        key: row.key,
-        value: row.value,
-        createRevision: BigInt(row.createRevision),
-        modRevision: BigInt(row.modRevision),
-        version: BigInt(row.version),
-      })),
-      note,
-    };
-    const bytes = shadowV1.FillShadowRequest.encode(request).finish();
+  ready({ shadow, batch, rows, commands, note }: FillRequest): ReadyBatch {
+    const { tableId, token } = shadow;
+    const encoded = commands.map(atItsRevision);
+    const bytes = hot.encodeFillRequest({ tableId, token, batch, rows, note, commands: encoded });
+    return { send: () => this.fill(bytes) };
+  }
+
+  private async fill(bytes: Buffer): Promise<FillOutcome> {
     const answer = await this.ways.call(`${SERVICE}/Fill`, bytes, FILL_MS);
     const { outcome, batches } = shadowV1.FillShadowResponse.decode(answer);
     const kinds = {
@@ -116,4 +111,10 @@ export class NodeShadows implements ShadowWriter {
     const answer = await this.ways.call(`${SERVICE}/Drop`, bytes, TABLE_CALL_MS);
     return shadowV1.DropShadowResponse.decode(answer).dropped;
   }
+}
+
+/** A command with the revision that it had. Of two values of a field the last one counts. */
+function atItsRevision({ index, command }: LogEntry): Buffer {
+  const revision = mvccV1.Command.fromPartial({ leaderIndex: BigInt(index) });
+  return Buffer.concat([command, mvccV1.Command.encode(revision).finish()]);
 }

@@ -6,6 +6,7 @@
  */
 import {
   BackupError,
+  type BackupErrorCode,
   type ReadRequest,
   type SourceChunk,
   type SourceCluster,
@@ -13,7 +14,7 @@ import {
   type TableSource,
 } from '@flotilla/backup';
 import { GrpcStatusError, status } from '@flotilla/grpc';
-import { feedV1, hot } from '@flotilla/proto';
+import { FEED_REASONS, feedReasonOf, feedV1, hot } from '@flotilla/proto';
 import { type NodeWay, type NodeWays } from './node-ways.js';
 
 export const WATCH_TABLES = '/flotilla.replication.v1.Feed/WatchTables';
@@ -67,7 +68,7 @@ export class NodeTableSource implements TableSource {
       }
     } catch (error) {
       if (isLost(error)) this.ways.failed(way);
-      throw await this.meaningOf(error, table, signal);
+      throw meaningOf(error, table, signal);
     }
     // A stream that was cut must not pass for a table that is complete.
     if (more) throw new BackupError('SOURCE_CUT', `table ${table.name} was cut short`);
@@ -96,33 +97,30 @@ export class NodeTableSource implements TableSource {
     }
     throw new GrpcStatusError(status.UNAVAILABLE, 'a node has not told which tables there are');
   }
+}
 
-  /** What can be done about a failure. */
-  private async meaningOf(
-    error: unknown,
-    table: SourceTable,
-    signal: AbortSignal,
-  ): Promise<unknown> {
-    if (!(error instanceof GrpcStatusError) || signal.aborted) return error;
-    const { message } = error;
-    if (error.code === status.NOT_FOUND) {
-      return new BackupError('TABLE_CHANGED', `table ${table.name}: ${message}`, { cause: error });
-    }
-    if (error.code === status.FAILED_PRECONDITION) {
-      // Said of another epoch as well as of a revision that is gone.
-      const now = (await this.cluster(signal)).tables.find(({ name }) => name === table.name);
-      const isSame = now?.tableId === table.tableId && now.epoch === table.epoch;
-      const code = isSame ? 'REVISION_GONE' : 'TABLE_CHANGED';
-      return new BackupError(code, `table ${table.name}: ${message}`, { cause: error });
-    }
-    if (!isLost(error)) return error;
-    return new BackupError('SOURCE_CUT', `table ${table.name}: ${message}`, { cause: error });
+/** What can be done about a failure. */
+function meaningOf(error: unknown, table: SourceTable, signal: AbortSignal): unknown {
+  if (!(error instanceof GrpcStatusError) || signal.aborted) return error;
+  const code = codeOf(error);
+  if (!code) return error;
+  return new BackupError(code, `table ${table.name}: ${error.message}`, { cause: error });
+}
+
+function codeOf(error: GrpcStatusError): BackupErrorCode | undefined {
+  if (error.code === status.NOT_FOUND) return 'TABLE_CHANGED';
+  if (error.code === status.FAILED_PRECONDITION) {
+    const reason = feedReasonOf(error.metadata);
+    if (reason === undefined) return undefined;
+    return reason === FEED_REASONS.otherEpoch ? 'TABLE_CHANGED' : 'REVISION_GONE';
   }
+  return isLost(error) ? 'SOURCE_CUT' : undefined;
 }
 
 const NOTHING = new Uint8Array(0);
 
-function replicasOf({ replicas, preferredLeader }: feedV1.Table): readonly number[] {
+/** Where a table is asked for first. */
+export function replicasOf({ replicas, preferredLeader }: feedV1.Table): readonly number[] {
   return [preferredLeader, ...replicas.filter((each) => each !== preferredLeader)].map(Number);
 }
 

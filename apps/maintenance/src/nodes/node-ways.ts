@@ -12,6 +12,7 @@ import {
   GrpcStatusError,
   status,
 } from '@flotilla/grpc';
+import { clientTls } from '@flotilla/platform';
 import { type ClusterConfig } from '../config/maintenance-config.js';
 import { type MaintenanceClock } from '../maintenance-clock.js';
 
@@ -109,14 +110,9 @@ export class NodeWays {
   private clientOf(address: string): GrpcClient {
     const known = this.clients.get(address);
     if (known) return known;
-    const { caFilename, certFilename, keyFilename, serverName } = this.config;
-    const tls = {
-      ...(caFilename !== '' && { caFile: caFilename }),
-      ...(certFilename !== '' && { certFile: certFilename, keyFile: keyFilename }),
-      ...(serverName !== '' && { serverName }),
-    };
+    const tls = clientTls(this.config, [address]);
     const client = createGrpcClient(address, {
-      ...(/^(?:https|unixs):/.test(address) && { tls }),
+      ...(tls && { tls }),
       keepalive: KEEPALIVE,
       reconnectMinMs: RECONNECT_MS_MIN,
       reconnectMaxMs: RECONNECT_MS_MAX,

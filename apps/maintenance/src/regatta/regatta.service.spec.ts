@@ -19,9 +19,9 @@ class FakeCopies {
     { table: 'a', source: undefined },
     { table: 'b', source: undefined },
   ];
-  readonly givenUp: string[] = [];
+  readonly renewed: string[] = [];
   list = async () => this.copies;
-  giveUp = async ({ table }: Copy) => void this.givenUp.push(table);
+  renew = async ({ table }: Copy) => this.renewed.push(table) > 0;
 }
 
 let served: Served | undefined;
@@ -141,12 +141,12 @@ describe('a reset', () => {
     return client.unary(`${SERVICE}/Reset`, request, { deadlineMs: CALL_MS });
   };
 
-  it('gives up the copy that was named, or all of them, and needs one of both', async () => {
+  it('wants the copy anew that was named, or all of them, and needs one of both', async () => {
     const { client, copies } = await start('follower');
     await reset(client, 'b');
-    expect(copies.givenUp).toEqual(['b']);
+    expect(copies.renewed).toEqual(['b']);
     await reset(client, '', true);
-    expect(copies.givenUp).toEqual(['b', 'a', 'b']);
+    expect(copies.renewed).toEqual(['b', 'a', 'b']);
     await expect(reset(client, '')).rejects.toMatchObject({
       code: status.INVALID_ARGUMENT,
       message: 'table must be set',

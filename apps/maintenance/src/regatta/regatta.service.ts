@@ -3,7 +3,7 @@
  *
  *   Backup    table --> records --> framed snappy --> chunks of 1 MiB
  *   Restore   chunks --> rows --> shadow --> the name means it
- *   Reset     in a follower cluster: copies are given up, and pulled again from the leader cluster
+ *   Reset     in a follower cluster: copies are made anew out of sight, and served as they are until then
  *
  * In: their requests. Out: their answers, with the codes and texts of the contract. A restore is seen only
  * once its stream has ended well and was whole: there, what arrived of a broken one was restored silently.
@@ -112,13 +112,13 @@ export class RegattaService {
     }
     const known = await this.parts.copies.list();
     const wanted = resetAll ? known : known.filter((each) => each.table === table.toString());
-    if (!resetAll && wanted.length === 0) {
-      throw new GrpcStatusError(status.UNKNOWN, 'table not found');
-    }
+    let isFound = resetAll;
     for (const copy of wanted) {
-      await this.parts.copies.giveUp(copy);
-      this.parts.logger.info({ table: copy.table }, 'a copy was given up and is pulled again');
+      if (!(await this.parts.copies.renew(copy))) continue;
+      isFound = true;
+      this.parts.logger.info({ table: copy.table }, 'a copy is wanted anew');
     }
+    if (!isFound) throw new GrpcStatusError(status.UNKNOWN, 'table not found');
     return v1.ResetResponse.encode({}).finish();
   }
 

@@ -74,8 +74,8 @@ const PULLING: readonly Setting[] = [
     key: 'replication.lease-interval',
     kind: 'duration',
     // 15 s in Regatta, where the tables of a puller that died stand still for a minute.
-    default: '1s',
-    description: 'time between looks at who pulls which table; a lease lasts three of them',
+    default: '750ms',
+    description: 'time between signs of life of a gateway; it counts as dead after four of them',
   },
   {
     key: 'replication.log-rpc-timeout',

@@ -80,7 +80,7 @@ describe('settings of a gateway in a follower cluster', () => {
       'replication.leader-address': ['http://a:8444', 'http://b:8444'],
       'replication.poll-interval': '1s',
       'replication.reconcile-interval': '500ms',
-      'replication.lease-interval': '1s',
+      'replication.lease-interval': '750ms',
       'replication.log-rpc-timeout': '1m0s',
       'replication.snapshot-rpc-timeout': '1h0m0s',
       'replication.max-recovery-in-flight': 1,

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { A, FakeNodes } from '../../test/support/fake-nodes.js';
 import { CatalogGenerations } from './catalog-generations.js';
 
-const NONE = { replicas: [], localTables: [] };
+const NONE = { replicas: [], localTables: [], version: 0n };
 
-function listed(fields: Partial<applyV1.ListReplicasResponse>): Uint8Array {
+function listed(fields: Partial<Omit<applyV1.ListReplicasResponse, 'version'>>): Uint8Array {
   return applyV1.ListReplicasResponse.encode({ ...NONE, ...fields }).finish();
 }
 

@@ -35,4 +35,26 @@ describe('a batch of entries', () => {
     batch.add(entry(3), 500);
     expect(batch.leftMs(500)).toBe(BATCH_MS_MAX);
   });
+
+  it('has the check of its last entry alone, and only if that was told of that entry', () => {
+    const batch = new EntryBatch(1, true);
+    batch.add(entry(1), 0);
+    batch.check(11n);
+    batch.add(entry(2), 0);
+    expect(batch.take()).toMatchObject({ lastIndex: 2, lastCheck: undefined });
+    batch.add(entry(3), 0);
+    batch.check(33n);
+    expect(batch.take()).toMatchObject({ lastIndex: 3, lastCheck: 33n });
+    batch.add(entry(4), 0);
+    batch.add(entry(5, 0), 0);
+    batch.check(55n);
+    expect(batch.take()).toMatchObject({ lastIndex: 4, lastCheck: undefined });
+  });
+
+  it('has no room for a message that would have to be cut', () => {
+    const batch = new EntryBatch(1);
+    batch.add(entry(1), 0);
+    expect(batch.isFullFor(0, BATCH_COMMANDS_MAX - 1)).toBe(false);
+    expect(batch.isFullFor(0, BATCH_COMMANDS_MAX)).toBe(true);
+  });
 });

@@ -2,7 +2,8 @@
  * Commands of the leader cluster's log, gathered until they are worth an entry of the copy's log.
  *
  * In: entries, which must follow each other without a gap. Out: a batch that is due, by its bytes,
- * its number or its age. Pure: time comes with the call.
+ * its number or its age, with the check of its last entry, which only the last one of a message has. Pure:
+ * time comes with the call.
  */
 import { type hot } from '@flotilla/proto';
 
@@ -10,12 +11,13 @@ import { type hot } from '@flotilla/proto';
 export const BATCH_BYTES_MAX = 1024 * 1024;
 export const BATCH_COMMANDS_MAX = 16_384;
 /** How long the first command of a batch waits for others. */
-export const BATCH_MS_MAX = 10;
+export const BATCH_MS_MAX = 2;
 
 export interface GatheredBatch {
   readonly commands: readonly Buffer[];
   readonly bytes: number;
   readonly lastIndex: number;
+  readonly lastCheck: bigint | undefined;
 }
 
 /** The leader cluster has not sent what it must: applying it would lose something. */
@@ -28,6 +30,7 @@ export class EntryBatch {
   private bytes = 0;
   private sinceMs = 0;
   private last = 0;
+  private lastCheck: bigint | undefined;
 
   /** `next` is the index that has to come, or the first that may, where some are left out. */
   constructor(
@@ -39,11 +42,11 @@ export class EntryBatch {
     return this.commands.length === 0;
   }
 
-  /** Whether an entry of so many bytes has to wait for the next batch. */
-  isFullFor(entryBytes: number): boolean {
+  /** Whether so many bytes of so many entries have to wait for the next batch. */
+  isFullFor(bytes: number, commands = 1): boolean {
     if (this.isEmpty) return false;
-    const isLong = this.commands.length >= BATCH_COMMANDS_MAX;
-    return isLong || this.bytes + entryBytes > BATCH_BYTES_MAX;
+    const isLong = this.commands.length + commands > BATCH_COMMANDS_MAX;
+    return isLong || this.bytes + bytes > BATCH_BYTES_MAX;
   }
 
   /** Throws LogGapError for any other index than the next one, or for one that does not grow. */
@@ -56,8 +59,14 @@ export class EntryBatch {
     if (command.length === 0 && this.mayLeaveOut) return;
     if (this.isEmpty) this.sinceMs = nowMs;
     this.last = index;
+    this.lastCheck = undefined;
     this.commands.push(command);
     this.bytes += command.length;
+  }
+
+  /** Of the entry that was added last. */
+  check(check: bigint | undefined): void {
+    if (this.last === this.next - 1) this.lastCheck = check;
   }
 
   /** Until a batch that is not empty is due by its age. */
@@ -66,9 +75,9 @@ export class EntryBatch {
   }
 
   take(): GatheredBatch {
-    const { commands, bytes } = this;
+    const { commands, bytes, last: lastIndex, lastCheck } = this;
     this.commands = [];
     this.bytes = 0;
-    return { commands, bytes, lastIndex: this.last };
+    return { commands, bytes, lastIndex, lastCheck };
   }
 }

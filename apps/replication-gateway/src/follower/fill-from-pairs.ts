@@ -6,6 +6,7 @@
  * gone on with, so what a broken one has left is dropped.
  */
 import { type FillParts } from './fill-from-rows.js';
+import { type CopyPosition } from './ports.js';
 import { SnapshotRecords } from './snapshot-records.js';
 
 /** Not above any index that a snapshot may stand for. */
@@ -19,7 +20,7 @@ const UNKNOWN = {
 export async function fillFromPairs(
   { fill, signal, received }: FillParts,
   open: (signal: AbortSignal) => AsyncIterable<Buffer>,
-): Promise<number> {
+): Promise<CopyPosition> {
   if (!fill.isEmpty) await fill.beginAnew();
   fill.goOn({ index: 0, revision: 0 }, 0);
   const records = new SnapshotRecords();
@@ -30,5 +31,5 @@ export async function fillFromPairs(
       if (behind) await behind;
     }
   }
-  return records.end();
+  return { index: records.end() };
 }

@@ -5,13 +5,20 @@
  *   note --> the same snapshot, behind the last key --gone--> begun anew
  *   none --> changes since the old copy's position ---gone--> everything
  *
- * In: the snapshot of the leader cluster, the old copy. Out: the index that the rows stand for. Each
+ * In: the snapshot of the leader cluster, the old copy. Out: where in the log the rows stand. Each
  * row that was compared and not written yet is written before an error is passed on, so that the
- * next attempt goes on there.
+ * next attempt goes on there. Rows that were there before, or are of the old copy, may be of another history than
+ * the leader cluster has now: if they do not come to the digest that it tells, everything is taken anew.
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { mergeChanges } from './merge-changes.js';
-import { type Row, type RowSnapshot, type RowSource, type SnapshotPiece } from './ports.js';
+import {
+  type CopyPosition,
+  type Row,
+  type RowSnapshot,
+  type RowSource,
+  type SnapshotPiece,
+} from './ports.js';
 import { type FillProgress, type ShadowFill } from './shadow-fill.js';
 
 export interface FillParts {
@@ -19,6 +26,8 @@ export interface FillParts {
   readonly signal: AbortSignal;
   /** Told the bytes of each piece; settles when the next one may be taken. */
   readonly received: (bytes: number) => Promise<void>;
+  /** Told when what was filled is not what the leader cluster has. */
+  readonly differs: (digests: { readonly own: string; readonly leader: string }) => void;
 }
 
 export interface OldCopy {
@@ -36,12 +45,28 @@ interface Opened {
 const NO_KEY = Buffer.alloc(0);
 
 export async function fillFromRows(
-  { fill, signal, received }: FillParts,
+  parts: FillParts,
   open: RowSource,
   old: OldCopy,
-): Promise<number> {
+): Promise<CopyPosition> {
+  const { fill, signal } = parts;
   const opened = await opens(fill, open, old, signal);
-  const { snapshot, sinceRevision, afterKey } = opened;
+  const told = await fillFrom(parts, opened, old);
+  const own = fill.digest;
+  if (told === undefined || told.equals(own)) return opened.snapshot.position;
+  parts.differs({ own: own.toString('hex'), leader: told.toString('hex') });
+  await fill.beginAnew();
+  const whole = await everything(open, signal);
+  await fillFrom(parts, whole, old);
+  return whole.snapshot.position;
+}
+
+/** The digest of the whole table, if the leader cluster told it. */
+async function fillFrom(
+  { fill, signal, received }: FillParts,
+  { snapshot, sinceRevision, afterKey }: Opened,
+  old: OldCopy,
+): Promise<Buffer | undefined> {
   fill.goOn(snapshot.position, sinceRevision);
   const own = sinceRevision > 0 ? old.rows(afterKey) : NO_ROWS;
   const from = new Leader(snapshot.pieces, received);
@@ -52,7 +77,7 @@ export async function fillFromRows(
     if (from.hasFailed && !signal.aborted) await fill.flush();
     throw error;
   }
-  return snapshot.position.index;
+  return from.tableDigest;
 }
 
 async function opens(
@@ -71,8 +96,12 @@ async function opens(
     const snapshot = await unlessGone(open(wish, signal));
     if (snapshot) return { snapshot, sinceRevision: position, afterKey: NO_KEY };
   }
-  const everything = { sinceRevision: 0, atRevision: 0, afterKey: NO_KEY };
-  return { snapshot: await open(everything, signal), sinceRevision: 0, afterKey: NO_KEY };
+  return everything(open, signal);
+}
+
+async function everything(open: RowSource, signal: AbortSignal): Promise<Opened> {
+  const wish = { sinceRevision: 0, atRevision: 0, afterKey: NO_KEY };
+  return { snapshot: await open(wish, signal), sinceRevision: 0, afterKey: NO_KEY };
 }
 
 /** Undefined if the rows that are there cannot be gone on with. */
@@ -103,6 +132,8 @@ async function unlessGone(opening: Promise<RowSnapshot>): Promise<RowSnapshot | 
 /** Its pieces at the pace that is allowed, and whether it was there that something went wrong. */
 class Leader implements AsyncIterable<SnapshotPiece> {
   hasFailed = false;
+  /** Once all pieces came. */
+  tableDigest: Buffer | undefined;
 
   constructor(
     private readonly pieces: AsyncIterable<SnapshotPiece>,
@@ -114,6 +145,7 @@ class Leader implements AsyncIterable<SnapshotPiece> {
     for await (const piece of this.pieces) {
       await this.received(piece.bytes);
       this.hasFailed = false;
+      this.tableDigest = piece.tableDigest;
       yield piece;
       this.hasFailed = true;
     }

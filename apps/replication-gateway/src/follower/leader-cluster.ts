@@ -67,7 +67,7 @@ export function polledLeaderOver(
       const named = tables.filter(({ type }) => type !== Table_Type.LOCAL);
       return polledTables(named.map(({ name }) => name));
     },
-    log({ table }, from, signal) {
+    log({ table }, { from }, signal) {
       const fields = { table: Buffer.from(table), leaderIndex: BigInt(from) };
       const request = ReplicateRequest.encode(fields).finish();
       const options = { signal, deadlineMs: timeouts.logRpcTimeoutMs };

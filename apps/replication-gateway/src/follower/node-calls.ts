@@ -17,6 +17,9 @@ export interface Codec<T> {
   decode(bytes: Uint8Array): T;
 }
 
+/** Of a request and of its answer. */
+export type CallCodecs<Q, A> = readonly [Pick<Codec<Q>, 'encode'>, Pick<Codec<A>, 'decode'>];
+
 export interface CallRules {
   /** Of the whole call, and of one node's part of it where others may be asked. */
   readonly deadlineMs: number;
@@ -35,8 +38,8 @@ export class NodeCalls {
   /** `path` is `/pkg.Service/Method`. */
   async call<Q, A>(
     path: string,
-    [request, response]: readonly [Codec<Q>, Codec<A>],
-    message: Q,
+    [request, response]: CallCodecs<Q, A>,
+    message: NoInfer<Q>,
     { deadlineMs, attemptMs, isRepeatable, signal }: CallRules,
   ): Promise<A> {
     const bytes = request.encode(message).finish();

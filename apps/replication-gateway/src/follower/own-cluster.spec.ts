@@ -73,9 +73,13 @@ describe('other calls', () => {
           source: { tableId: 0n, epoch: 2n },
           lease: { holder: 'a', token: 3n, remainingMs: 10n },
         },
-        { table: 'new', tableId: 8n, source: { tableId: 0n, epoch: 1n }, lease: undefined },
+        {
+          ...{ table: 'new', tableId: 8n, source: { tableId: 0n, epoch: 1n }, lease: undefined },
+          renewalWanted: true,
+        },
       ],
       localTables: ['mine'],
+      version: 12n,
     }).finish();
     const nodes = new FakeNodes([A, B], 'secret')
       .on(A, () => [statusError('DEADLINE_EXCEEDED')])
@@ -83,9 +87,13 @@ describe('other calls', () => {
     expect(await clientOf(nodes).list()).toEqual({
       copies: [
         { ...COPY, lease: { holder: 'a', token: 3, remainingMs: 10 } },
-        { table: 'new', id: 8, source: { tableId: 0, epoch: 1 }, lease: undefined },
+        {
+          ...{ table: 'new', id: 8, source: { tableId: 0, epoch: 1 }, lease: undefined },
+          renewalWanted: true,
+        },
       ],
       localTables: ['mine'],
+      version: 12,
     });
     expect(nodes.calls[0]?.options.metadata).toEqual({ authorization: 'Bearer secret' });
   });
@@ -93,19 +101,37 @@ describe('other calls', () => {
   it('end with the error of a node that has refused them', async () => {
     const refusal = statusError('NOT_FOUND');
     const nodes = new FakeNodes([A, B]).on(A, () => [refusal]).on(B, () => [refusal]);
-    const hold = { copy: COPY, holder: 'a', token: 0 };
-    await expect(clientOf(nodes).acquire(hold, 3_000)).rejects.toBe(refusal);
+    const wish = { holder: 'a', token: 0, ttlMs: 3_000 };
+    await expect(clientOf(nodes).holdSession(wish)).rejects.toBe(refusal);
     expect(nodes.calls).toHaveLength(1);
   });
 
-  it('tell a lease that somebody else has from one that was given', async () => {
-    const lease = { holder: 'a', token: 4n, remainingMs: 3_000n };
-    const answers = [true, false].map((acquired) =>
-      applyV1.AcquireLeaseResponse.encode({ acquired, lease }).finish(),
+  it('tell a session that is gone from one that is held, with all that live', async () => {
+    const sessions = [{ holder: 'a', remainingMs: 3_000n }];
+    const answers = [true, false].map((held) =>
+      applyV1.HoldSessionResponse.encode({ held, token: 4n, sessions, version: 5n }).finish(),
     );
     const nodes = new FakeNodes([A]).on(A, () => answers.splice(0, 1));
-    const hold = { copy: COPY, holder: 'a', token: 0 };
-    expect(await clientOf(nodes).acquire(hold, 3_000)).toMatchObject({ token: 4 });
-    expect(await clientOf(nodes).acquire(hold, 3_000)).toBeUndefined();
+    const wish = { holder: 'a', token: 4, ttlMs: 3_000 };
+    expect(await clientOf(nodes).holdSession(wish)).toEqual({
+      token: 4,
+      gateways: [{ holder: 'a', remainingMs: 3_000 }],
+      version: 5,
+    });
+    expect(await clientOf(nodes).holdSession(wish)).toBeUndefined();
+  });
+
+  it('tell which leases were taken, table by table; an answer with another number is an error', async () => {
+    const take = (held: boolean, tokens: bigint[]) =>
+      applyV1.TakeLeasesResponse.encode({ held, tokens }).finish();
+    const answers = [take(true, [0n, 9n]), take(false, []), take(true, [1n])];
+    const nodes = new FakeNodes([A]).on(A, () => answers.splice(0, 1));
+    const session = { holder: 'a', token: 4 };
+    const copies = [COPY, { ...COPY, id: 8 }];
+    expect(await clientOf(nodes).takeLeases(session, copies)).toEqual([0, 9]);
+    expect(await clientOf(nodes).takeLeases(session, copies)).toBeUndefined();
+    await expect(clientOf(nodes).takeLeases(session, copies)).rejects.toMatchObject({
+      code: status.INTERNAL,
+    });
   });
 });

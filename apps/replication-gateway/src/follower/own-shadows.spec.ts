@@ -69,6 +69,7 @@ describe('a shadow', () => {
       batch: 2n,
       rows: [{ ...ROW, createRevision: 4n, modRevision: 6n, version: 2n }],
       note: Buffer.from('note'),
+      commands: [],
     });
   });
 
@@ -84,7 +85,9 @@ describe('a shadow', () => {
   it('takes a name over in one call, which is not made twice', async () => {
     const error = statusError('DEADLINE_EXCEEDED');
     const nodes = new FakeNodes([A, B]).on(A, () => [error]).on(B, () => [error]);
-    await expect(clientOf(nodes).complete(SHADOW, 7, 40)).rejects.toBe(error);
+    await expect(clientOf(nodes).complete(SHADOW, 7, { index: 40, check: 44n })).rejects.toBe(
+      error,
+    );
     expect(nodes.calls).toHaveLength(1);
     const sent = nodes.calls[0]?.request ?? Buffer.alloc(0);
     expect(shadowV1.CompleteShadowRequest.decode(sent)).toEqual({
@@ -93,6 +96,7 @@ describe('a shadow', () => {
       token: 3n,
       replacesTableId: 7n,
       revision: 40n,
+      revisionCheck: 44n,
     });
   });
 });

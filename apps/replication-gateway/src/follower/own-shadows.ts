@@ -9,13 +9,14 @@ import { GrpcStatusError, status } from '@flotilla/grpc';
 import { feedV1, hot, shadowV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../gateway-clock.js';
 import { type NodePool } from '../nodes/node-pool.js';
-import { type CallRules, type Codec, known, NodeCalls } from './node-calls.js';
+import { type CallCodecs, type CallRules, known, NodeCalls } from './node-calls.js';
 import { onWire } from './own-cluster.js';
 import {
   type BeginOutcome,
   type BegunShadow,
   type CompleteOutcome,
   type Copy,
+  type CopyPosition,
   type FillBatch,
   type FillOutcome,
   type Row,
@@ -35,6 +36,10 @@ const LIST_MS = 5_000;
 const BEGUN: readonly BeginOutcome[] = ['begun', 'resumed', 'occupied', 'local'];
 const FILLED: readonly FillOutcome[] = ['written', 'old-token', 'out-of-order'];
 const COMPLETED: readonly CompleteOutcome[] = ['completed', 'old-token', 'other-table', 'missing'];
+
+const FILL_REQUEST = {
+  encode: (message: hot.FillRequestFields) => ({ finish: () => hot.encodeFillRequest(message) }),
+};
 
 const OF_SHADOWS = { deadlineMs: TABLE_CALL_MS, attemptMs: TABLE_CALL_MS, isRepeatable: false };
 const OF_BATCHES = { deadlineMs: FILL_MS, attemptMs: FILL_ATTEMPT_MS, isRepeatable: true };
@@ -64,21 +69,25 @@ export class OwnShadows implements ShadowTables {
     { batch, rows, note }: FillBatch,
     signal: AbortSignal,
   ): Promise<FillOutcome> {
-    const codecs = [shadowV1.FillShadowRequest, shadowV1.FillShadowResponse] as const;
-    const named = { tableId: BigInt(id), token: BigInt(token), batch: BigInt(batch) };
-    const request = { ...named, rows: rows.map(rowOnWire), note };
+    const codecs = [FILL_REQUEST, shadowV1.FillShadowResponse] as const;
+    const request = { tableId: id, token, batch, rows, note, commands: [] };
     const { outcome } = await this.call('Fill', codecs, request, { ...OF_BATCHES, signal });
     return known(FILLED, outcome);
   }
 
-  async complete(shadow: Shadow, replacesId: number, revision: number): Promise<CompleteOutcome> {
+  async complete(
+    shadow: Shadow,
+    replacesId: number,
+    { index, check }: CopyPosition,
+  ): Promise<CompleteOutcome> {
     const codecs = [shadowV1.CompleteShadowRequest, shadowV1.CompleteShadowResponse] as const;
     const request = {
       table: shadow.table,
       tableId: BigInt(shadow.id),
       token: BigInt(shadow.token),
       replacesTableId: BigInt(replacesId),
-      revision: BigInt(revision),
+      revision: BigInt(index),
+      revisionCheck: check,
     };
     const { outcome } = await this.call('Complete', codecs, request, OF_SHADOWS);
     return known(COMPLETED, outcome);
@@ -128,25 +137,16 @@ export class OwnShadows implements ShadowTables {
 
   private call<Q, A>(
     method: string,
-    codecs: readonly [Codec<Q>, Codec<A>],
-    message: Q,
+    codecs: CallCodecs<Q, A>,
+    message: NoInfer<Q>,
     rules: CallRules,
   ): Promise<A> {
     return this.calls.call(`${SERVICE}/${method}`, codecs, message, rules);
   }
 }
 
-function toShadow({ table, tableId, purpose, token, source }: shadowV1.Shadow): Shadow {
+function toShadow({ table, tableId, purpose, token, source, renews }: shadowV1.Shadow): Shadow {
   const of = source && { tableId: Number(source.tableId), epoch: Number(source.epoch) };
-  return { table, id: Number(tableId), purpose, token: Number(token), source: of };
-}
-
-function rowOnWire({ key, value, createRevision, modRevision, version }: Row): feedV1.Row {
-  return {
-    key,
-    value,
-    createRevision: BigInt(createRevision),
-    modRevision: BigInt(modRevision),
-    version: BigInt(version),
-  };
+  const named = { table, id: Number(tableId), purpose, token: Number(token), source: of };
+  return renews ? { ...named, renews } : named;
 }

@@ -36,6 +36,17 @@ export interface LogMessage extends Pick<
   'kind' | 'entries' | 'error' | 'leaderIndex'
 > {
   readonly leaderClockMs?: number;
+  /** Check of the last entry, if it is known. */
+  readonly lastCheck?: bigint | undefined;
+  /** Set if the copy has another entry before the wanted one than the leader cluster: how they differ. */
+  readonly divergence?: string;
+}
+
+/** Where a log is read from. */
+export interface LogStart {
+  readonly from: number;
+  /** Check of the entry before it, as the copy has it; undefined if it does not know. */
+  readonly previousCheck?: bigint | undefined;
 }
 
 /** A log as it comes; leaving the iteration ends it. */
@@ -62,6 +73,15 @@ export interface SnapshotPiece {
   /** As it came over the network. */
   readonly bytes: number;
   readonly isLast: boolean;
+  /** Of the whole table, with the last piece, where the leader cluster tells it. */
+  readonly tableDigest?: Buffer | undefined;
+}
+
+/** Where a copy stands in the log of the leader cluster. */
+export interface CopyPosition {
+  readonly index: number;
+  /** Of the entry at that index; undefined if it is not known. */
+  readonly check?: bigint | undefined;
 }
 
 export interface SnapshotWish {
@@ -73,8 +93,7 @@ export interface SnapshotWish {
 }
 
 /** What a snapshot stands for: `index` of the log, `revision` to ask for the same one again. */
-export interface SnapshotPosition {
-  readonly index: number;
+export interface SnapshotPosition extends CopyPosition {
   readonly revision: number;
 }
 
@@ -91,15 +110,27 @@ export type LeaderSnapshot =
 /** Rejects with FailedPrecondition where what is asked for cannot be read any more. */
 export type RowSource = (wish: SnapshotWish, signal: AbortSignal) => Promise<RowSnapshot>;
 
+/** Whoever keeps where all logs stand, and is told that for all tables at once. */
+export interface StandingListener {
+  /** The log of a table, that is read, stands there from now on: its reader is told the same. */
+  moved(table: string, leaderIndex: number): void;
+  /** Nothing is known of it any more, until it `moved`. */
+  left(table: string): void;
+  /** So all logs stand at this moment of the leader cluster's clock. */
+  clock(leaderClockMs: number): void;
+}
+
 /** The leader cluster: by a stream that all tables share, or by the protocol of Regatta. */
 export interface LeaderCluster {
+  /** Absent where each reader hears alone. */
+  listen?(listener: StandingListener): void;
   tables(signal: AbortSignal): Promise<LeaderTables>;
   /** What it said last, if it is known now. */
   readonly known: LeaderTables | undefined;
   /** Settles when `tables` would say something else, if it can know, or the signal is aborted. */
   changed(signal: AbortSignal): Promise<void>;
-  /** The log from an index on. */
-  log(of: LeaderTable, from: number, signal: AbortSignal): LogStream;
+  /** The log from an index on. One that is polled compares nothing with the check. */
+  log(of: LeaderTable, start: LogStart, signal: AbortSignal): LogStream;
   /** A whole table, or what changed in it. */
   snapshot(of: LeaderTable, signal: AbortSignal): Promise<LeaderSnapshot>;
 }
@@ -122,17 +153,48 @@ export interface Lease {
 export interface ListedCopy extends Copy {
   /** Undefined if nobody has ever held it. */
   readonly lease: Lease | undefined;
+  /** It is to be made anew; it is served until then. */
+  readonly renewalWanted?: true;
 }
 
 export interface CopyList {
   readonly copies: readonly ListedCopy[];
   /** Tables that are no copies: their names are taken. */
   readonly localTables: readonly string[];
+  /** Another one whenever there are other copies, leases or sessions than before. */
+  readonly version: number;
 }
 
-export interface LeaseHold {
-  readonly copy: Copy;
+/** A gateway that lives. */
+export interface LivingGateway {
   readonly holder: string;
+  /** How long it still does, if nothing more is heard of it. */
+  readonly remainingMs: number;
+}
+
+export interface SessionWish {
+  readonly holder: string;
+  /** Of the session that it has; 0 to open one. */
+  readonly token: number;
+  readonly ttlMs: number;
+}
+
+export interface HeldSession {
+  readonly token: number;
+  /** All that live, this one among them. */
+  readonly gateways: readonly LivingGateway[];
+  /** As in `CopyList`. */
+  readonly version: number;
+}
+
+/** Under which session leases are taken. */
+export interface SessionName {
+  readonly holder: string;
+  readonly token: number;
+}
+
+export interface HeldLease {
+  readonly copy: Copy;
   readonly token: number;
 }
 
@@ -141,6 +203,8 @@ export interface Batch {
   readonly token: number;
   /** Each with its leader index, growing; none of them only takes the table over. */
   readonly commands: readonly Buffer[];
+  /** Of the entry that the last command was; undefined if it is not known. */
+  readonly lastCheck?: bigint | undefined;
 }
 
 export type CreateOutcome = 'created' | 'exists' | 'other-source' | 'local';
@@ -151,6 +215,8 @@ export interface Applied {
   readonly outcome: ApplyOutcome;
   /** Last index of the leader cluster's log that the copy holds. */
   readonly leaderIndex: number;
+  /** Of the entry there; undefined if it is not known. */
+  readonly leaderCheck?: bigint | undefined;
 }
 
 /** Where the leader cluster stands. */
@@ -158,6 +224,38 @@ export interface Position {
   readonly copyId: number;
   readonly leaderIndex: number;
   readonly clockMs: number;
+  /** It is so at later clocks too, until it is told otherwise. */
+  readonly stands: boolean;
+}
+
+/** How a table is pulled. */
+export interface PullerTold {
+  readonly gateway: string;
+  readonly state: string;
+  /** Kind of what is wrong; empty if nothing is. */
+  readonly lastError: string;
+  readonly copyIndex: number;
+  readonly receivedBytes: number;
+  readonly snapshotBytes: number;
+}
+
+/** A position with what its puller does; the position is none if its clock is 0. */
+export interface ReportedPosition extends Position {
+  readonly puller?: PullerTold;
+}
+
+/** What changed since the report before, or all. */
+export interface PositionReport {
+  readonly gateway: string;
+  readonly sequence: number;
+  readonly isAll: boolean;
+  /** Of the leader cluster; 0 if it was not heard. */
+  readonly clockMs: number;
+  readonly positions: readonly ReportedPosition[];
+  /** Copies whose positions do not stand any more. */
+  readonly moved: readonly number[];
+  /** Copies that are not pulled any more. */
+  readonly left: readonly number[];
 }
 
 export type BeginOutcome = 'begun' | 'resumed' | 'occupied' | 'local';
@@ -172,6 +270,8 @@ export interface Shadow {
   readonly token: number;
   /** Undefined if it is to be no copy. */
   readonly source: CopySource | undefined;
+  /** Of a copy that is wanted anew: none of the rows that are there is to be used. */
+  readonly renews?: true;
 }
 
 export interface BegunShadow {
@@ -201,7 +301,7 @@ export interface FillBatch {
 export interface ShadowTables {
   begin(wish: ShadowWish): Promise<BegunShadow>;
   fill(shadow: Shadow, batch: FillBatch, signal: AbortSignal): Promise<FillOutcome>;
-  complete(shadow: Shadow, replacesId: number, revision: number): Promise<CompleteOutcome>;
+  complete(shadow: Shadow, replacesId: number, position: CopyPosition): Promise<CompleteOutcome>;
   drop(shadow: Shadow): Promise<void>;
   list(): Promise<readonly Shadow[]>;
   /** The rows of a copy after a key, in the order of keys, a piece at a time. */
@@ -214,13 +314,24 @@ export interface OwnCluster {
   create(table: string, source: CopySource): Promise<{ outcome: CreateOutcome; id: number }>;
   /** Deletes a table only if it is a copy of exactly this source. */
   delete(table: string, source: CopySource): Promise<DeleteOutcome>;
-  /** Takes a lease (token 0) or holds on to it; undefined if somebody else has it. */
-  acquire(hold: LeaseHold, ttlMs: number): Promise<Lease | undefined>;
-  release(hold: LeaseHold): Promise<void>;
+  /** Opens a session or holds on to it; undefined if there is no such one any more. */
+  holdSession(wish: SessionWish): Promise<HeldSession | undefined>;
+  /** Everything that is held under it is anybody's from then on. */
+  endSession(session: SessionName): Promise<void>;
+  /**
+   * Takes leases: one token for each copy, 0 where somebody else has it; undefined if there is no such
+   * session any more. No more than `LEASES_PER_CALL_MAX`.
+   */
+  takeLeases(session: SessionName, copies: readonly Copy[]): Promise<readonly number[] | undefined>;
+  giveBackLeases(holder: string, leases: readonly HeldLease[]): Promise<void>;
   /** A rejection other than a refusal leaves open whether it was applied. */
   apply(batch: Batch, signal: AbortSignal): Promise<Applied>;
-  report(positions: readonly Position[]): Promise<void>;
+  /** Whether the next one has to hold all. */
+  report(report: PositionReport): Promise<boolean>;
 }
+
+/** Nodes take no more leases in one call. */
+export const LEASES_PER_CALL_MAX = 128;
 
 /** A leader cluster by the promotions that led to it; a lower number was replaced. */
 export interface Generation {

@@ -79,8 +79,9 @@ describe('the board of positions', () => {
   it('reports what is new, once', () => {
     const board = new PositionBoard();
     board.heard(1, 't', 5, { nowMs: 1, wallMs: 77 });
-    expect(board.takeReport()).toEqual([{ copyId: 1, leaderIndex: 5, clockMs: 77 }]);
-    expect(board.takeReport()).toEqual([]);
+    const told = { copyId: 1, leaderIndex: 5, clockMs: 77, stands: false };
+    expect(board.takeReport()).toEqual({ positions: [told], moved: [] });
+    expect(board.takeReport()).toEqual({ positions: [], moved: [] });
   });
 });
 

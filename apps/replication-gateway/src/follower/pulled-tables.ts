@@ -1,24 +1,25 @@
 /**
- * The tables that this gateway pulls: looks at the leases of the cluster and does what the planner
- * says.
+ * The tables that this gateway pulls: looks at the leases of the cluster when they changed and does what
+ * the planner says.
  *
  *   look --> take --> work begins        work ends --> forgotten, taken again at a later look
- *        --> renew, give back, drop
+ *        --> give back, drop             session lost --> all work ends
  *
- * In: a clock, the own cluster. Out: works, one a table. A look that fails changes nothing but what
- * runs out: a lease that was not renewed in time is over.
+ * In: a clock, the own cluster, what the session's keeper hears. Out: works, one a table. A look that fails
+ * changes nothing. While nothing changes there are no looks.
  */
 import { type Logger } from '@flotilla/platform';
 import { type GatewayClock } from '../gateway-clock.js';
 import { textOf } from './failure-kind.js';
-import { type Holding, type Holdings } from './holdings.js';
+import { type Holding, type Holdings, inCalls } from './holdings.js';
 import { type LeasePlan, type LeasePlanner } from './lease-planner.js';
-import { type ListedCopy, type OwnCluster } from './ports.js';
+import { type CopyList, type HeldSession, type ListedCopy, type OwnCluster } from './ports.js';
+import { type SessionKeeper } from './session-keeper.js';
 import { type TableWork } from './table-work.js';
 
 export interface PulledTablesParts {
-  readonly gateway: string;
   readonly own: OwnCluster;
+  readonly session: Pick<SessionKeeper, 'session'>;
   readonly holdings: Holdings;
   readonly planner: LeasePlanner;
   readonly clock: GatewayClock;
@@ -27,10 +28,8 @@ export interface PulledTablesParts {
   readonly startWork: (holding: Holding) => TableWork;
 }
 
-/** A table without commands for so long may be offered to other gateways. */
+/** A table without commands for so long is given back before others. */
 const IDLE_MS = 5_000;
-/** Calls for leases that are open at a time. */
-const LEASE_CALLS_MAX = 32;
 
 export class PulledTables {
   private readonly works = new Map<string, TableWork>();
@@ -39,7 +38,8 @@ export class PulledTables {
   private isStopping = false;
   private running: Promise<void> | undefined;
   private copies = 0;
-  private lookedAtMs: number | undefined;
+  /** Of the last look that left nothing to be done. */
+  private settledAt: HeldSession | undefined;
   private isFailing = false;
 
   constructor(private readonly parts: PulledTablesParts) {}
@@ -47,11 +47,6 @@ export class PulledTables {
   /** Copies in the cluster, as of the last look. */
   get copyCount(): number {
     return this.copies;
-  }
-
-  /** When the cluster last told its copies, on this gateway's clock. */
-  get lastLookMs(): number | undefined {
-    return this.lookedAtMs;
   }
 
   all(): readonly TableWork[] {
@@ -62,9 +57,15 @@ export class PulledTables {
     this.running ??= this.run();
   }
 
-  /** Looks at once instead of when it is due. */
+  /** Looks at once, whether the session's keeper has heard of a change or not. */
   look(): void {
+    this.settledAt = undefined;
     this.pause.abort();
+  }
+
+  /** The leases are others' by now, or may be. */
+  endAll(): void {
+    for (const { holding } of this.works.values()) holding.end();
   }
 
   /** The tables of the leader cluster are not what they were. */
@@ -72,17 +73,13 @@ export class PulledTables {
     for (const work of this.works.values()) work.compare();
   }
 
-  /** Ends all work and gives the leases back, so that other gateways go on at once. Idempotent. */
+  /** Ends all work. The leases are others' once the session is ended. Idempotent. */
   async stop(): Promise<void> {
     this.isStopping = true;
     this.look();
     await this.running;
-    const held = this.all()
-      .map(({ holding }) => holding)
-      .filter(({ signal }) => !signal.aborted);
     for (const work of this.works.values()) work.stop();
     await Promise.all(this.ends.values());
-    await this.giveBack(held);
   }
 
   private async run(): Promise<void> {
@@ -96,37 +93,50 @@ export class PulledTables {
 
   /** One look, and what follows from it. */
   async tick(): Promise<void> {
-    const { clock, own, planner } = this.parts;
-    const copies = await this.listed(own);
+    const { clock, planner } = this.parts;
+    const { session } = this.parts.session;
+    if (!session || !this.isDue(session)) return;
+    const list = await this.listed(session);
+    if (!list) return;
+    const { copies } = list;
     const nowMs = clock.nowMs();
-    for (const { holding } of this.works.values()) if (holding.heldUntilMs <= nowMs) holding.end();
     const live = this.all().filter(({ holding }) => !holding.signal.aborted);
     const held = live.map((work) => ({
       copyId: work.holding.copy.id,
-      renewedAtMs: work.holding.renewedAtMs,
       isIdle: work.isIdleSince(nowMs - IDLE_MS),
       isPinned: work.isPinned,
     }));
-    if (!copies) {
-      await this.renew(live.map(({ holding }) => holding));
-      return;
-    }
     // A name keeps its copy while that is made anew: without one, there is nothing to take its place.
     const names = new Set(copies.map(({ table }) => table));
     for (const work of live) if (!names.has(work.table)) work.stop();
+    for (const { table, id, renewalWanted } of copies) {
+      if (renewalWanted) this.works.get(table)?.renew(id);
+    }
+    const gateways = session.gateways.map(({ holder }) => holder);
     const reserved = new Set(this.works.keys());
-    const plan = planner.plan({ copies, held, reserved, nowMs });
+    const plan = planner.plan({ copies, held, gateways, reserved, nowMs });
+    if (!plan.isSettled) this.settledAt = undefined;
     await this.follow(plan, new Map(live.map(({ holding }) => [holding.copy.id, holding])));
   }
 
-  private async listed(own: OwnCluster): Promise<readonly ListedCopy[] | undefined> {
+  private isDue({ version, gateways }: HeldSession): boolean {
+    const { settledAt } = this;
+    if (settledAt?.version !== version || settledAt.gateways.length !== gateways.length)
+      return true;
+    return gateways.some(({ holder }, at) => settledAt.gateways[at]?.holder !== holder);
+  }
+
+  private async listed(session: HeldSession): Promise<CopyList | undefined> {
     try {
-      const { copies } = await own.list();
-      this.copies = copies.length;
-      this.lookedAtMs = this.parts.clock.nowMs();
+      // What changes from here on is looked at once more.
+      this.settledAt = session;
+      const list = await this.parts.own.list();
+      this.settledAt &&= { ...session, version: list.version };
+      this.copies = list.copies.length;
       this.isFailing = false;
-      return copies;
+      return list;
     } catch (error) {
+      this.settledAt = undefined;
       if (!this.isFailing) {
         this.parts.logger.warn({ reason: textOf(error) }, 'no node tells which copies there are');
       }
@@ -135,35 +145,26 @@ export class PulledTables {
     }
   }
 
+  /** An error with some leases is no reason to neglect the others. */
   private async follow(plan: LeasePlan, held: ReadonlyMap<number, Holding>): Promise<void> {
     const of = (ids: readonly number[]) => ids.flatMap((id) => held.get(id) ?? []);
     for (const holding of of(plan.drop)) holding.end();
-    await Promise.all([
-      this.renew(of(plan.renew)),
-      this.giveBack(of(plan.giveBack)),
-      this.each(
-        plan.take,
-        'taken',
-        ({ table }) => table,
-        (copy) => this.take(copy),
-      ),
-    ]);
+    const given = of(plan.giveBack);
+    await this.trying('given back', given.length, () => this.parts.holdings.giveBack(given));
+    for (const some of inCalls(plan.take)) {
+      if (this.isStopping) return;
+      await this.trying('taken', some.length, () => this.take(some));
+    }
   }
 
-  private renew(held: readonly Holding[]): Promise<void> {
-    return this.each(held, 'renewed', tableOf, (holding) => this.parts.holdings.renew(holding));
+  private async take(listed: readonly ListedCopy[]): Promise<void> {
+    const copies = listed.map(({ table, id, source }) => ({ table, id, source }));
+    for (const holding of await this.parts.holdings.takeAll(copies)) this.begin(holding);
   }
 
-  private giveBack(held: readonly Holding[]): Promise<void> {
-    const { holdings } = this.parts;
-    return this.each(held, 'given back', tableOf, (holding) => holdings.giveBack(holding));
-  }
-
-  private async take(copy: ListedCopy): Promise<void> {
-    const { gateway, holdings, logger, startWork } = this.parts;
-    const { table, id, source } = copy;
-    const holding = await holdings.take({ table, id, source }, gateway);
-    if (!holding) return;
+  private begin(holding: Holding): void {
+    const { logger, startWork } = this.parts;
+    const { table, id } = holding.copy;
     logger.info({ table, copy: id, lease: holding.token }, 'pulling a table');
     const work = startWork(holding);
     this.works.set(table, work);
@@ -176,32 +177,19 @@ export class PulledTables {
       .finally(() => {
         this.works.delete(table);
         this.ends.delete(table);
+        // It may be this gateway's to begin with again, which no change would tell.
+        this.settledAt = undefined;
       });
     this.ends.set(table, ended);
   }
 
-  /** An error with one lease is no reason to neglect the others. */
-  private async each<T>(
-    items: readonly T[],
-    what: string,
-    nameOf: (item: T) => string,
-    act: (item: T) => Promise<void>,
-  ): Promise<void> {
-    const waiting = items.values();
-    const worker = async (): Promise<void> => {
-      for (const item of waiting) {
-        try {
-          await act(item);
-        } catch (error) {
-          const fields = { table: nameOf(item), reason: textOf(error) };
-          this.parts.logger.warn(fields, `a lease could not be ${what}`);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(LEASE_CALLS_MAX, items.length) }, worker));
+  private async trying(what: string, count: number, act: () => Promise<void>): Promise<void> {
+    try {
+      if (count > 0) await act();
+    } catch (error) {
+      this.settledAt = undefined;
+      const fields = { tables: count, reason: textOf(error) };
+      this.parts.logger.warn(fields, `leases could not be ${what}`);
+    }
   }
-}
-
-function tableOf({ copy }: Holding): string {
-  return copy.table;
 }

@@ -2,6 +2,7 @@
  * The pullers of one gateway, put together: what they are made of, and in which order that starts
  * and stops.
  *
+ *   session --who lives--.
  *   discovery --copies--> pulled tables --leases--> works: pullers, recoveries
  *                                                     `--positions--> reporter
  *
@@ -23,6 +24,7 @@ import { PulledTables } from './pulled-tables.js';
 import { type PullerMetrics } from './puller-metrics.js';
 import { ShadowRecovery } from './recovery.js';
 import { RecoverySlots } from './recovery-slots.js';
+import { SessionKeeper } from './session-keeper.js';
 import { TableDiscovery } from './table-discovery.js';
 import { TableWork, type WorkParts } from './table-work.js';
 
@@ -49,6 +51,7 @@ export interface GroupParts {
 const SILENT_MS = 10_000;
 
 export class PullerGroup {
+  private readonly session: SessionKeeper;
   private readonly discovery: TableDiscovery;
   private readonly tables: PulledTables;
   private readonly reporter: PositionReporter;
@@ -58,12 +61,22 @@ export class PullerGroup {
     const { gateway, leader, own, shadows, clock, logger, metrics, settings } = parts;
     this.tally = new PullTally(metrics);
     const board = new PositionBoard();
+    leader.listen?.(board);
     const planner = new LeasePlanner(gateway, settings.leaseIntervalMs);
-    const holdings = new Holdings(own, clock, () => planner.ttlMs(this.tables.copyCount));
-    const work = this.workParts(board, holdings);
-    this.tables = new PulledTables({
+    this.session = new SessionKeeper({
       gateway,
       own,
+      clock,
+      logger: logger.child('session'),
+      intervalMs: settings.leaseIntervalMs,
+      changed: () => this.tables.look(),
+      lost: () => this.tables.endAll(),
+    });
+    const holdings = new Holdings(gateway, own, this.session);
+    const work = this.workParts(board, holdings);
+    this.tables = new PulledTables({
+      own,
+      session: this.session,
       holdings,
       planner,
       clock,
@@ -93,15 +106,16 @@ export class PullerGroup {
   }
 
   addTo(lifecycle: Lifecycle): void {
-    const { reporter, tables, discovery } = this;
+    const { session, reporter, tables, discovery } = this;
     lifecycle
+      .add({ name: 'session', start: () => session.start(), stop: () => session.stop() })
       .add({ name: 'positions', start: () => reporter.start(), stop: () => reporter.stop() })
       .add({ name: 'pullers', start: () => tables.start(), stop: () => tables.stop() })
       .add({ name: 'tables', start: () => discovery.start(), stop: () => discovery.stop() });
   }
 
   get hearsOwnCluster(): boolean {
-    return this.isRecent(this.tables.lastLookMs, this.parts.settings.leaseIntervalMs);
+    return this.isRecent(this.session.lastHeardMs, this.parts.settings.leaseIntervalMs);
   }
 
   get hearsLeaderCluster(): boolean {
@@ -114,10 +128,9 @@ export class PullerGroup {
 
   private workParts(board: PositionBoard, holdings: Holdings): WorkParts {
     const { tally } = this;
-    const { gateway, leader, own, shadows, clock, logger, settings } = this.parts;
+    const { leader, own, shadows, clock, logger, settings } = this.parts;
     const expectedOf = ({ table }: Copy) => leader.known?.sources.get(table);
     const recovery = {
-      gateway,
       leader,
       own,
       shadows,
@@ -126,6 +139,8 @@ export class PullerGroup {
       pace: new Pace(settings.snapshotReceiveBytesPerSecondMax),
       received: (table: string, bytes: number) => tally.snapshotBytes(table, bytes),
       targetOf: (copy: Copy) => (leader.known ? expectedOf(copy) : POLLED_SOURCE),
+      logger: logger.child('puller'),
+      diverged: (table: string) => tally.failed(table, 'diverged'),
     };
     return {
       leader,
@@ -137,7 +152,7 @@ export class PullerGroup {
       pollIntervalMs: settings.pollIntervalMs,
       slots: new RecoverySlots(settings.recoveriesInFlightMax),
       expectedOf,
-      startRecovery: (holding) => new ShadowRecovery(recovery, holding),
+      startRecovery: (holding, isDiverged) => new ShadowRecovery(recovery, holding, isDiverged),
       snapshotEnded: (table, outcome) => tally.snapshotEnded(table, outcome),
     };
   }

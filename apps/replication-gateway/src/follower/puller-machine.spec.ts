@@ -6,7 +6,7 @@ const POLL_MS = 1_024;
 
 function located(index: number): PullerMachine {
   const machine = new PullerMachine(POLL_MS);
-  machine.located(index);
+  machine.located({ index });
   return machine;
 }
 
@@ -26,10 +26,25 @@ describe('a puller', () => {
   it('asks where the copy stands before it pulls the first entry after that', () => {
     const machine = new PullerMachine(POLL_MS);
     expect(machine.next()).toEqual({ kind: 'locate' });
-    machine.located(0);
+    machine.located({ index: 0 });
     expect(machine.next()).toEqual({ kind: 'pull', from: 1 });
-    machine.applied(7);
+    machine.applied({ index: 7 });
     expect(machine.next()).toEqual({ kind: 'pull', from: 8 });
+  });
+
+  it('says which entry the copy has before the one it pulls, as the copy has said it', () => {
+    const machine = located(7);
+    expect(machine.next()).toEqual({ kind: 'pull', from: 8, previousCheck: undefined });
+    machine.applied({ index: 9, check: 99n });
+    expect(machine.next()).toEqual({ kind: 'pull', from: 10, previousCheck: 99n });
+    expect([machine.copyIndex, machine.copyCheck]).toEqual([9, 99n]);
+  });
+
+  it('is over once the copy is known to be of another history, and says so', () => {
+    const machine = located(7);
+    machine.diverged();
+    machine.needsSnapshot();
+    expect(machine.next()).toEqual({ kind: 'end', reason: 'diverged' });
   });
 
   it('asks again before anything else when it is in doubt whether a batch was applied', () => {
@@ -57,7 +72,7 @@ describe('a puller', () => {
     expect(pauseAfter(machine, 1)).toBe(POLL_MS / 256);
     expect(pauseAfter(machine, 20)).toBe(POLL_MS / 16);
     expect(pauseAfter(machine, 1_000)).toBe(POLL_MS);
-    machine.applied(1);
+    machine.applied({ index: 1 });
     expect(pauseAfter(machine, 1)).toBe(POLL_MS / 256);
   });
 
@@ -88,14 +103,14 @@ describe('a puller', () => {
     const machine = located(0);
     machine.needsSnapshot();
     machine.over('stopped');
-    machine.applied(9);
+    machine.applied({ index: 9 });
     expect(machine.next()).toEqual({ kind: 'end', reason: 'use-snapshot' });
   });
 
   it('says what it does', () => {
     const machine = new PullerMachine(POLL_MS);
     expect(machine.state).toBe('locating');
-    machine.located(0);
+    machine.located({ index: 0 });
     expect(machine.state).toBe('pulling');
     machine.polled();
     expect(machine.state).toBe('waiting');

@@ -5,11 +5,14 @@
  *      ^                      |--nothing of it was applied, leader failed--> waiting --> pulling
  *      |                      |--in doubt whether it was applied--> waiting --> locating
  *      |                      |--USE_SNAPSHOT--------------------> over: a snapshot is needed
+ *      |                      |--another entry than the copy has--> over: a whole snapshot is needed
  *      `----------------------'--old token, other epoch, no such copy--> over
  *
  * The position is only ever what the copy has said it holds. While that is in doubt nothing is
  * pulled: an empty batch asks first, so nothing is applied twice and nothing is left out.
  */
+import { type CopyPosition, type LogStart } from './ports.js';
+
 export const PULLER_STATES = [
   'locating',
   'pulling',
@@ -30,14 +33,15 @@ export const FAILURES = [
   'copy-in-doubt',
   'copy-refused',
   'snapshot-failed',
+  'diverged',
 ] as const;
 export type Failure = (typeof FAILURES)[number];
 
-export type PullerEnd = 'use-snapshot' | 'lease-lost' | 'copy-gone' | 'stopped';
+export type PullerEnd = 'use-snapshot' | 'diverged' | 'lease-lost' | 'copy-gone' | 'stopped';
 
 export type PullerStep =
   | { readonly kind: 'locate' }
-  | { readonly kind: 'pull'; readonly from: number }
+  | ({ readonly kind: 'pull' } & LogStart)
   | { readonly kind: 'wait'; readonly delayMs: number }
   | { readonly kind: 'end'; readonly reason: PullerEnd };
 
@@ -54,7 +58,7 @@ const LASTING_POLLS = 10;
 const LASTING_MS_MAX = 10_000;
 
 export class PullerMachine {
-  private position: number | undefined;
+  private position: CopyPosition | undefined;
   private delayMs: number | undefined;
   private end: PullerEnd | undefined;
   private emptyPolls = 0;
@@ -65,7 +69,11 @@ export class PullerMachine {
 
   /** Last index that the copy is known to hold; undefined while that is in doubt. */
   get copyIndex(): number | undefined {
-    return this.position;
+    return this.position?.index;
+  }
+
+  get copyCheck(): bigint | undefined {
+    return this.position?.check;
   }
 
   get lastFailure(): Failure | undefined {
@@ -85,7 +93,8 @@ export class PullerMachine {
     if (this.end !== undefined) return { kind: 'end', reason: this.end };
     if (this.delayMs !== undefined) return { kind: 'wait', delayMs: this.delayMs };
     if (this.position === undefined) return { kind: 'locate' };
-    return { kind: 'pull', from: this.position + 1 };
+    const { index, check } = this.position;
+    return { kind: 'pull', from: index + 1, previousCheck: check };
   }
 
   /** The wait that was asked for is over. */
@@ -94,13 +103,13 @@ export class PullerMachine {
   }
 
   /** The copy has said where it stands, and nobody with an older token can move it any more. */
-  located(index: number): void {
-    this.position = index;
+  located(position: CopyPosition): void {
+    this.position = position;
   }
 
-  /** The copy holds all up to `index` now. */
-  applied(index: number): void {
-    this.position = index;
+  /** The copy holds all up to there now. */
+  applied(position: CopyPosition): void {
+    this.position = position;
     this.emptyPolls = 0;
     this.healed();
   }
@@ -122,6 +131,11 @@ export class PullerMachine {
   /** The log does not go back far enough, or is one of another table. */
   needsSnapshot(): void {
     this.end ??= 'use-snapshot';
+  }
+
+  /** The copy is of another history than the leader cluster: nothing of it is of use any more. */
+  diverged(): void {
+    this.end ??= 'diverged';
   }
 
   /** Others write into the copy, or it is none any more. */

@@ -12,7 +12,6 @@ import { type PullerEnd } from './puller-machine.js';
 
 const TABLE = 'orders';
 const SOURCE = { tableId: 0, epoch: 1 };
-const TTL_MS = 1e9;
 
 let clock: ManualClock;
 let leader: FakeLeader;
@@ -44,7 +43,7 @@ function copy(): FakeCopy {
 
 function start(token = 1) {
   const named = { table: TABLE, id: copy().id, source: SOURCE };
-  const holding = new Holding(named, 'a', token, clock.nowMs(), TTL_MS);
+  const holding = new Holding(named, token);
   const events = {
     applied: () => undefined,
     failed: (_: string, kind: string) => void failures.push(kind),
@@ -230,7 +229,7 @@ describe('a puller', () => {
   it('tells where the leader cluster stands, and how far the copy is behind', async () => {
     const running = start();
     await clock.advance(100);
-    expect(board.takeReport()).toMatchObject([{ copyId: copy().id, leaderIndex: 10 }]);
+    expect(board.takeReport().positions).toMatchObject([{ copyId: copy().id, leaderIndex: 10 }]);
     expect(board.lags(clock.nowMs())).toEqual([
       { table: TABLE, leaderIndex: 10, copyIndex: 10, seconds: 0 },
     ]);

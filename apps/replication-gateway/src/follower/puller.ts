@@ -10,10 +10,19 @@
 import { type Logger } from '@flotilla/platform';
 import { replicationV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../gateway-clock.js';
+import { shownCheck } from '../shown-check.js';
 import { EntryBatch, LogGapError } from './entry-batch.js';
 import { copyFailure, type CopyFailure, leaderFailure, textOf } from './failure-kind.js';
 import { type Holding } from './holdings.js';
-import { type LeaderCluster, type LogMessage, type LogStream, type OwnCluster } from './ports.js';
+import {
+  type Batch,
+  type CopyPosition,
+  type LeaderCluster,
+  type LogMessage,
+  type LogStart,
+  type LogStream,
+  type OwnCluster,
+} from './ports.js';
 import { type PositionBoard } from './position-board.js';
 import { type Failure, PullerMachine, type PullerEnd } from './puller-machine.js';
 
@@ -102,7 +111,7 @@ export class Puller {
           await this.locate();
           break;
         case 'pull':
-          await this.pull(step.from);
+          await this.pull(step);
       }
     }
   }
@@ -110,15 +119,15 @@ export class Puller {
   private async locate(): Promise<void> {
     const { id, table } = this.holding.copy;
     try {
-      const index = await this.apply([]);
-      this.machine.located(index);
-      this.parts.board.applied(id, table, index, this.parts.clock.nowMs());
+      const position = await this.apply({ commands: [] });
+      this.machine.located(position);
+      this.parts.board.applied(id, table, position.index, this.parts.clock.nowMs());
     } catch (error) {
       this.failed(error);
     }
   }
 
-  private async pull(from: number): Promise<void> {
+  private async pull({ from, previousCheck }: LogStart): Promise<void> {
     const { signal } = this.interrupt;
     const call = new AbortController();
     const abort = () => call.abort();
@@ -126,7 +135,7 @@ export class Puller {
     if (signal.aborted) abort();
     try {
       const { table, source } = this.holding.copy;
-      const log = this.parts.leader.log({ table, source }, from, call.signal);
+      const log = this.parts.leader.log({ table, source }, { from, previousCheck }, call.signal);
       await this.read(log, from);
     } catch (error) {
       this.failed(error);
@@ -175,22 +184,27 @@ export class Puller {
   private async take(message: LogMessage, batch: Gathering): Promise<boolean> {
     const { board, clock } = this.parts;
     const { id, table } = this.holding.copy;
-    const { kind, entries, error, leaderIndex, leaderClockMs } = message;
+    const { kind, entries, error, leaderIndex, leaderClockMs, divergence } = message;
     if (leaderIndex > 0) {
       const wallMs = leaderClockMs ?? clock.wallMs();
       board.heard(id, table, leaderIndex, { nowMs: clock.nowMs(), wallMs });
     }
+    // A message is kept whole where it can be: it tells the check of its last entry alone.
+    const bytes = entries.reduce((sum, { command }) => sum + command.length, 0);
+    if (batch.entries.isFullFor(bytes, entries.length)) await this.flush(batch);
     for (const entry of entries) {
       if (batch.entries.isFullFor(entry.command.length)) await this.flush(batch);
       batch.entries.add(entry, clock.nowMs());
     }
+    if (entries.length > 0) batch.entries.check(message.lastCheck);
     if (kind === 'commands') {
       // A log that is pushed says this of its own accord, and nothing else while nothing happens.
       if (entries.length === 0) this.machine.heard();
       return false;
     }
     await this.flush(batch);
-    if (kind === 'final') this.machine.polled();
+    if (divergence !== undefined) this.diverged(divergence);
+    else if (kind === 'final') this.machine.polled();
     else if (error === USE_SNAPSHOT) this.machine.needsSnapshot();
     else this.noted('leader-behind', 'the log of the leader cluster ends before this copy does');
     return true;
@@ -200,14 +214,15 @@ export class Puller {
     if (entries.isEmpty) return;
     const { board, clock, events } = this.parts;
     const { id, table } = this.holding.copy;
-    const { commands, bytes, lastIndex } = entries.take();
-    const index = await this.apply(commands);
+    const { commands, bytes, lastIndex, lastCheck } = entries.take();
+    const position = await this.apply({ commands, lastCheck });
+    const { index } = position;
     if (index !== lastIndex) {
       const text = `the copy is at ${index} after a batch up to ${lastIndex}`;
       throw new CopyError('copy-in-doubt', text);
     }
     const failure = this.machine.lastFailure;
-    this.machine.applied(index);
+    this.machine.applied(position);
     log.applied(index);
     this.activeAtMs = clock.nowMs();
     board.applied(id, table, index, this.activeAtMs);
@@ -216,20 +231,29 @@ export class Puller {
   }
 
   /** Where the copy stands after it. */
-  private async apply(commands: readonly Buffer[]): Promise<number> {
+  private async apply(part: Pick<Batch, 'commands' | 'lastCheck'>): Promise<CopyPosition> {
     const { copy, token, signal } = this.holding;
     try {
-      const { outcome, leaderIndex } = await this.parts.own.apply(
-        { copy, token, commands },
-        signal,
-      );
-      if (outcome === 'applied') return leaderIndex;
+      const batch = { copy, token, ...part };
+      const { outcome, leaderIndex, leaderCheck } = await this.parts.own.apply(batch, signal);
+      if (outcome === 'applied') return { index: leaderIndex, check: leaderCheck };
       const kind = outcome === 'old-token' ? 'lease-lost' : 'copy-gone';
       throw new CopyError(kind, `a batch was refused: ${outcome}`);
     } catch (error) {
       if (error instanceof CopyError) throw error;
       throw new CopyError(copyFailure(error), textOf(error), { cause: error });
     }
+  }
+
+  /** Nothing of the log was taken: all of the copy may be of another history. */
+  private diverged(reason: string): void {
+    const { events, logger } = this.parts;
+    const { table, id } = this.holding.copy;
+    const check = shownCheck(this.machine.copyCheck);
+    const fields = { table, copy: id, index: this.machine.copyIndex, check, reason };
+    logger.warn(fields, 'the copy is of another history than the leader cluster: it is made anew');
+    events.failed(table, 'diverged');
+    this.machine.diverged();
   }
 
   private failed(error: unknown): void {

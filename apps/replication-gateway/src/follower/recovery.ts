@@ -11,13 +11,15 @@
  * stream and one batch. What it must know after a break stands beside the rows, not here.
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
+import { type Logger } from '@flotilla/platform';
 import { type GatewayClock } from '../gateway-clock.js';
 import { fillFromPairs } from './fill-from-pairs.js';
-import { fillFromRows } from './fill-from-rows.js';
+import { type FillParts, fillFromRows } from './fill-from-rows.js';
 import { type Holding, type Holdings } from './holdings.js';
 import { type Pace } from './pace.js';
 import {
   type Copy,
+  type CopyPosition,
   type CopySource,
   type LeaderCluster,
   type OwnCluster,
@@ -33,7 +35,6 @@ export interface Recovery {
 }
 
 export interface RecoveryParts {
-  readonly gateway: string;
   readonly leader: LeaderCluster;
   readonly own: OwnCluster;
   readonly shadows: ShadowTables;
@@ -44,7 +45,12 @@ export interface RecoveryParts {
   readonly received: (table: string, bytes: number) => void;
   /** What a copy is to be a copy of now; undefined if the leader cluster does not name the table. */
   readonly targetOf: (copy: Copy) => CopySource | undefined;
+  readonly logger: Pick<Logger, 'warn'>;
+  /** A table that was filled from a part is not what the leader cluster has. */
+  readonly diverged: (table: string) => void;
 }
+
+type Digests = Parameters<FillParts['differs']>[0];
 
 /** Rows that come slowly are written that often, so that no more is lost if this gateway is. */
 const KEEP_EVERY_MS = 1_000;
@@ -53,6 +59,8 @@ export class ShadowRecovery implements Recovery {
   constructor(
     private readonly parts: RecoveryParts,
     readonly holding: Holding,
+    /** Nothing of the old copy is of use: it is of another history. */
+    private readonly isDiverged = false,
   ) {}
 
   async run(): Promise<Holding | undefined> {
@@ -89,14 +97,15 @@ export class ShadowRecovery implements Recovery {
       await fill.flush();
       keptAtMs = clock.nowMs();
     };
-    const parts = { fill, signal, received };
-    let index: number;
-    if (given.kind === 'pairs') index = await fillFromPairs(parts, given.open);
+    const parts = { fill, signal, received, differs: (it: Digests) => this.differs(it) };
+    let position: CopyPosition;
+    if (given.kind === 'pairs') position = await fillFromPairs(parts, given.open);
     else {
-      index = await fillFromRows(parts, given.open, {
+      position = await fillFromRows(parts, given.open, {
         // Only once nothing older can write any more it says what will not change meanwhile.
         position: async () => {
-          if (!isSame(copy.source, source)) return 0;
+          const isOfNoUse = this.isDiverged || fill.shadow.renews === true;
+          if (isOfNoUse || !isSame(copy.source, source)) return 0;
           const batch = { copy, token, commands: [] };
           const { outcome, leaderIndex } = await own.apply(batch, signal);
           if (outcome !== 'applied') throw new LostShadowError(`the old copy says ${outcome}`);
@@ -106,26 +115,34 @@ export class ShadowRecovery implements Recovery {
       });
     }
     this.checkTarget(source);
-    return this.take(fill, source, index);
+    return this.take(fill, source, position);
   }
 
   /** The new copy is what the name means, from the index that it stands for. */
   private async take(
     fill: ShadowFill,
     source: CopySource,
-    index: number,
+    position: CopyPosition,
   ): Promise<Holding | undefined> {
-    const { gateway, holdings, own } = this.parts;
+    const { holdings, own } = this.parts;
     const { copy } = this.holding;
     const { id } = fill.shadow;
     const isTaken = async () => (await own.list()).copies.some((one) => one.id === id);
-    await fill.complete(copy.id, index, isTaken);
+    await fill.complete(copy.id, position, isTaken);
     const isOver = this.holding.signal.aborted;
     this.holding.end();
-    const next = await holdings.take({ table: copy.table, id, source }, gateway);
+    const next = await holdings.take({ table: copy.table, id, source });
     // Whoever ended the one meant the other as well.
     if (isOver) next?.end();
     return next;
+  }
+
+  private differs(digests: Digests): void {
+    const { logger, diverged } = this.parts;
+    const { table } = this.holding.copy;
+    const text = 'what changed does not make the copy what the leader cluster has: all is taken';
+    logger.warn({ table, ...digests }, text);
+    diverged(table);
   }
 
   private async received(source: CopySource, bytes: number): Promise<void> {

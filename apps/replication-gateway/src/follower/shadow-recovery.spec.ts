@@ -4,8 +4,9 @@
  */
 import { type hot } from '@flotilla/proto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { statusError } from '../../test/support/fake-clusters.js';
+import { FakeCopy, statusError } from '../../test/support/fake-clusters.js';
 import { LinkWorld } from '../../test/support/link-world.js';
+import { type Row } from './ports.js';
 
 const TABLE = 'first';
 const SEEN = 10;
@@ -203,6 +204,57 @@ describe('a snapshot that broke', () => {
   }
 });
 
+describe('a copy that is wanted anew', () => {
+  it('is made anew of everything, and served until then, though its log could be gone on with', async () => {
+    world.write(TABLE, 30);
+    await world.start();
+    await world.clock.advance(3_000);
+    const before = world.copy(TABLE);
+    before.rowsByKey.set('bad', { ...world.copy(TABLE).rows[0], key: Buffer.from('bad') } as Row);
+    expect(world.isSame(TABLE)).toBe(false);
+    before.renewalWanted = true;
+    const seen: boolean[] = [];
+    world.link.beforeChunk = () => void seen.push(world.copy(TABLE) === before);
+    await world.clock.advance(10_000);
+    expectWhole();
+    expectFilledOnce();
+    expect(seen.length).toBeGreaterThan(1);
+    expect(seen).not.toContain(false);
+    expect(world.copy(TABLE).id).not.toBe(before.id);
+    expect(world.link.snapshots.map(({ sinceRevision }) => sinceRevision)).toEqual([0n]);
+    world.write(TABLE, 5);
+    await world.clock.advance(3_000);
+    expectWhole();
+    expect(world.link.snapshots).toHaveLength(1);
+  });
+
+  it('by a gateway that begins only then, too', async () => {
+    world.write(TABLE, 30);
+    const gateway = await world.start('before');
+    await world.clock.advance(3_000);
+    await gateway.stop();
+    const before = world.copy(TABLE);
+    before.renewalWanted = true;
+    await world.start('after');
+    await world.clock.advance(10_000);
+    expectWhole();
+    expect(world.copy(TABLE).id).not.toBe(before.id);
+  });
+
+  it('while it is made anew of what changed is made anew once more, of everything', async () => {
+    await fallBehind();
+    const before = world.copy(TABLE);
+    world.link.beforeChunk = (nth) => {
+      if (nth === 1) before.renewalWanted = true;
+    };
+    await world.start();
+    await world.clock.advance(20_000);
+    expectWhole();
+    expect(world.link.snapshots.map(({ sinceRevision }) => sinceRevision)).toEqual([10n, 0n]);
+    expect(world.copy(TABLE).renewalWanted).toBe(false);
+  });
+});
+
 describe('while a copy is made anew', () => {
   it('another gateway goes on where one that was killed had come to', async () => {
     writeKeys(12);
@@ -273,6 +325,20 @@ describe('while a copy is made anew', () => {
     await world.clock.advance(10_000);
     expectWhole();
     expect(world.copy(TABLE).source?.tableId).toBe(102);
+  });
+
+  it('and its name means another copy here meanwhile, that one is made whole', async () => {
+    writeKeys(12);
+    cutLog();
+    world.link.beforeChunk = (nth) => {
+      if (nth !== 2) return;
+      world.link.beforeChunk = () => undefined;
+      const copy = new FakeCopy(world.own.newId(), world.copy(TABLE).source);
+      world.own.tables.set(TABLE, copy);
+    };
+    await world.start();
+    await world.clock.advance(20_000);
+    expectWhole();
   });
 
   it('and its table is deleted, nothing is left of either', async () => {

@@ -1,8 +1,8 @@
 /**
  * What a gateway does for one table while it has the lease of its copy.
  *
- *   pulling --log cut, other table--> waiting for a place --> recovering --> pulling the new copy
- *      |                                                         `--failed--> pause --> recovering
+ *   pulling --log cut, other table or history, wanted anew--> waiting for a place --> recovering --> pulling
+ *      |                                                                   `--failed--> pause     the new copy
  *      `--lease over, stop--> over
  *
  * In: a lease. Out: a promise that settles when there is nothing more to do under it, or any that
@@ -12,7 +12,7 @@ import { type Holding } from './holdings.js';
 import { textOf } from './failure-kind.js';
 import { type Copy, type CopySource } from './ports.js';
 import { Puller, type PullerParts } from './puller.js';
-import { type PullerState } from './puller-machine.js';
+import { type PullerEnd, type PullerState } from './puller-machine.js';
 import { isSame, type Recovery } from './recovery.js';
 import { type RecoverySlots } from './recovery-slots.js';
 
@@ -20,7 +20,7 @@ export const WORK_STATES = ['awaiting-recovery', 'recovering', 'over'] as const;
 export type WorkState = PullerState | (typeof WORK_STATES)[number];
 
 export interface WorkParts extends PullerParts {
-  readonly startRecovery: (holding: Holding) => Recovery;
+  readonly startRecovery: (holding: Holding, isDiverged: boolean) => Recovery;
   /** What a copy is to be a copy of; undefined while that is not known for certain. */
   readonly expectedOf: (copy: Copy) => CopySource | undefined;
   readonly slots: RecoverySlots;
@@ -35,6 +35,8 @@ export class TableWork {
   private now: Puller | Recovery | undefined;
   private waitsForSlot = false;
   private isStopped = false;
+  /** Id of the copy that is wanted anew. */
+  private unwanted: number | undefined;
   private lease: Holding;
 
   constructor(
@@ -67,7 +69,13 @@ export class TableWork {
 
   /** The tables of the leader cluster are not what they were. */
   compare(): void {
-    if (this.now instanceof Puller && this.isOfOtherTable) this.now.resynchronise();
+    if (this.now instanceof Puller && this.isToBeReplaced) this.now.resynchronise();
+  }
+
+  /** A copy is wanted anew. Of another one than it has by now, that is done. */
+  renew(copyId: number): void {
+    this.unwanted = copyId;
+    this.compare();
   }
 
   /** What it does ends, and what it would do next. */
@@ -77,19 +85,18 @@ export class TableWork {
   }
 
   async run(): Promise<void> {
-    let needsSnapshot = false;
+    let reason: PullerEnd | undefined;
     for (;;) {
-      if (needsSnapshot || this.isOfOtherTable) {
-        const next = await this.recover();
+      if (needsSnapshot(reason) || this.isToBeReplaced) {
+        const next = await this.recover(reason === 'diverged');
         if (!next) break;
         this.lease = next;
         if (this.isStopped) next.end();
       }
       const puller = new Puller(this.parts, this.lease);
       this.now = puller;
-      const reason = await puller.run();
-      needsSnapshot = reason === 'use-snapshot';
-      if (needsSnapshot) continue;
+      reason = await puller.run();
+      if (needsSnapshot(reason)) continue;
       const { copy } = this.lease;
       this.parts.logger.info(
         { table: this.table, copy: copy.id, reason },
@@ -102,15 +109,16 @@ export class TableWork {
     this.now = undefined;
   }
 
-  private get isOfOtherTable(): boolean {
+  private get isToBeReplaced(): boolean {
     const { copy } = this.lease;
+    if (copy.id === this.unwanted) return true;
     const expected = this.parts.expectedOf(copy);
     return expected !== undefined && !isSame(expected, copy.source);
   }
 
-  private async recover(): Promise<Holding | undefined> {
+  private async recover(isDiverged: boolean): Promise<Holding | undefined> {
     const { clock, logger, slots, startRecovery, board } = this.parts;
-    const recovery = startRecovery(this.lease);
+    const recovery = startRecovery(this.lease, isDiverged);
     this.now = recovery;
     this.waitsForSlot = true;
     const leave = await slots.take(this.lease.signal);
@@ -118,7 +126,9 @@ export class TableWork {
     if (!leave) return undefined;
     const { table } = this;
     try {
-      logger.info({ table }, 'the log cannot be gone on with: the copy is made anew');
+      const isWanted = this.lease.copy.id === this.unwanted;
+      const why = isWanted ? 'it is wanted anew' : 'the log cannot be gone on with';
+      logger.info({ table }, `${why}: the copy is made anew`);
       for (let pauseMs = RECOVERY_PAUSE_MS; ;) {
         const outcome = await this.attempt(recovery);
         if (outcome !== 'failed') return outcome;
@@ -151,7 +161,26 @@ export class TableWork {
       snapshotEnded(table, 'failed');
       events.failed(table, 'snapshot-failed');
       logger.warn({ table, reason: textOf(error) }, 'a copy could not be made anew');
-      return 'failed';
+      if (!(await this.isReplaced(recovery.holding.copy))) return 'failed';
+      logger.info({ table }, 'the name means another copy here by now');
+      recovery.holding.end();
+      return undefined;
     }
   }
+
+  /** Nothing can take the place of a copy that its name does not mean any more. */
+  private async isReplaced({ table, id }: Copy): Promise<boolean> {
+    try {
+      const { copies } = await this.parts.own.list();
+      return copies.some((one) => one.table === table && one.id !== id);
+    } catch (error) {
+      // The next attempt asks again.
+      this.parts.logger.warn({ table, reason: textOf(error) }, 'no node tells which copy there is');
+      return false;
+    }
+  }
+}
+
+function needsSnapshot(reason: PullerEnd | undefined): boolean {
+  return reason === 'use-snapshot' || reason === 'diverged';
 }

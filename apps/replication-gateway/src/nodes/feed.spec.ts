@@ -223,3 +223,43 @@ describe('a whole table', () => {
     await expect(keysOf(nodes)).rejects.toMatchObject({ message: 'a table was cut short' });
   });
 });
+
+describe('a log that is followed', () => {
+  const last = (lastCheck: bigint | undefined, ...indexes: number[]): Buffer => {
+    const given = indexes.map((index) => ({ index, command: Buffer.from('c') }));
+    return hot.encodeLogChunk({ ...NOTHING, entries: given, appliedIndex: 99, lastCheck });
+  };
+  const diverged = () =>
+    hot.encodeLogChunk({ ...NOTHING, appliedIndex: 99, diverged: true, lastCheck: 9n });
+
+  async function followed(nodes: FakeNodes, previousCheck?: bigint): Promise<LogChunk[]> {
+    const options = { signal: SIGNAL, chunkBytesMax: 1000, previousCheck };
+    const chunks: LogChunk[] = [];
+    const log = feedOf(nodes).followLog({ name: 't', epoch: EPOCH }, 1, options);
+    for await (const chunk of log) chunks.push(chunk);
+    return chunks;
+  }
+
+  it('is held against each node that goes on with it: by what its reader has, then by what came', async () => {
+    const answers = [
+      [position(9), last(11n, 1), last(33n, 2, 3), unavailable()],
+      [position(9), last(undefined, 4), unavailable()],
+      [position(9), diverged()],
+    ];
+    const nodes = new FakeNodes([A]).on(A, () => answers.shift() ?? []);
+    await followed(nodes, 7n);
+    const places = nodes.calls.map((call) => [asked(call).from, asked(call).previousCheck]);
+    expect(places).toEqual([
+      [1n, 7n],
+      [4n, 33n],
+      [5n, undefined],
+    ]);
+  });
+
+  it('ends where it is of another history, and its reader is told', async () => {
+    const nodes = new FakeNodes([A]).on(A, () => [position(9), diverged(), last(11n, 1)]);
+    const chunks = await followed(nodes, 7n);
+    expect(chunks.map((chunk) => chunk.diverged)).toEqual([undefined, true]);
+    expect(nodes.calls).toHaveLength(1);
+  });
+});

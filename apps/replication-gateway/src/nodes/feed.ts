@@ -44,6 +44,8 @@ export interface TableHistory {
 
 export interface FollowOptions {
   readonly signal: AbortSignal;
+  /** Of the entry before the first one; undefined if it is not known. */
+  readonly previousCheck?: bigint | undefined;
   /** Bytes of commands in a chunk. */
   readonly chunkBytesMax: number;
 }
@@ -118,7 +120,8 @@ export class Feed {
   /**
    * The log from `from` on, and on: each chunk as soon as a node has it and the reader wants it. The first one
    * has the position, and is the only one if the log ends before `from`; the others have entries
-   * without gaps, or say that the log was cut, which is the end. While nobody reads, nothing is read.
+   * without gaps, or say that the log was cut, or is of another history, which is the end. That is asked of
+   * each node anew. While nobody reads, nothing is read.
    */
   async *followLog(
     { name, epoch }: TableHistory,
@@ -129,9 +132,11 @@ export class Feed {
     const { chunkBytesMax } = options;
     let begun = false;
     let next = from;
+    let { previousCheck } = options;
     for (const attempts = new Attempts(this.clock, options.signal); ;) {
       const way = this.wayTo(table);
-      const wanted = { table, epoch: BigInt(epoch), from: BigInt(next), chunkBytesMax };
+      const place = { from: BigInt(next), previousCheck };
+      const wanted = { table, epoch: BigInt(epoch), ...place, chunkBytesMax };
       const request = feedV1.ReadLogRequest.encode({ ...wanted, follow: true, linearizable: true });
       const unbounded = { deadlineMs: undefined, signal: options.signal };
       try {
@@ -141,9 +146,11 @@ export class Feed {
           if (!begun && !chunk.position) throw garbled('a log does not begin with its position');
           const due = until(chunk, next, Infinity);
           next += due.entries.length;
+          if (due.entries.length > 0) previousCheck = due.lastCheck;
           attempts.progressed();
-          if (!begun || due.entries.length > 0 || due.compacted) yield due;
-          if (due.compacted || (!begun && chunk.appliedIndex + 1 < next)) return;
+          const isEnd = due.compacted || due.diverged === true;
+          if (!begun || due.entries.length > 0 || isEnd) yield due;
+          if (isEnd || (!begun && chunk.appliedIndex + 1 < next)) return;
           begun = true;
         }
         // Whoever answered does not have all that another one has told before, or is going away.

@@ -2,6 +2,7 @@
  * What the nodes say went wrong: whether a call certainly did nothing, and what of it callers are told.
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
+import { FEED_REASON, feedReasonOf } from '@flotilla/proto';
 
 /** Trailer of an answer to a call that certainly changed nothing. */
 const NOT_EXECUTED = 'flotilla-not-executed';
@@ -20,7 +21,11 @@ export function wasNotExecuted(error: unknown): boolean {
 /** The same end for the caller: code and text, without what belongs to the connection to the node. */
 export function passedOn(error: unknown): unknown {
   if (!(error instanceof GrpcStatusError)) return error;
-  const metadata = saysNotExecuted(error) ? { [NOT_EXECUTED]: '1' } : undefined;
+  const reason = feedReasonOf(error.metadata);
+  const metadata = {
+    ...(saysNotExecuted(error) && { [NOT_EXECUTED]: '1' }),
+    ...(reason !== undefined && { [FEED_REASON]: reason }),
+  };
   return new GrpcStatusError(error.code, error.message, metadata, { cause: error });
 }
 

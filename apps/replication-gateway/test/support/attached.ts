@@ -62,9 +62,15 @@ export class Attached {
     });
   }
 
-  subscribe(subscription: number, tableId: number, from = 1, epoch = tableId): this {
+  subscribe(
+    subscription: number,
+    tableId: number,
+    from = 1,
+    epoch = tableId,
+    previousCheck?: bigint,
+  ): this {
     const numbers = { tableId: BigInt(tableId), epoch: BigInt(epoch), from: BigInt(from) };
-    const value = { ...numbers, subscription: BigInt(subscription) };
+    const value = { ...numbers, subscription: BigInt(subscription), previousCheck };
     return this.say({ $case: 'subscribe', value });
   }
 

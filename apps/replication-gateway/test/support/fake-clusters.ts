@@ -3,6 +3,7 @@
  * one with copies that judge as real ones do: leases by a clock, fences by epoch and token,
  * commands whose leader index does not grow left out.
  */
+import { crc32c } from '@node-rs/crc32';
 import { GrpcStatusError, SnappyFramedEncoder, status } from '@flotilla/grpc';
 import { polledTables, untilAborted } from '../../src/follower/leader-cluster.js';
 import { hot, mvccV1, replicationV1 } from '@flotilla/proto';
@@ -10,20 +11,24 @@ import { type GatewayClock } from '../../src/gateway-clock.js';
 import {
   type Applied,
   type Batch,
+  type Copy,
   type CopyList,
   type CopySource,
   type CreateOutcome,
   type DeleteOutcome,
+  type HeldLease,
+  type HeldSession,
   type LeaderCluster,
   type LeaderSnapshot,
   type LeaderTable,
   type LeaderTables,
-  type Lease,
-  type LeaseHold,
+  type LogStart,
   type LogStream,
   type OwnCluster,
-  type Position,
+  type PositionReport,
   type Row,
+  type SessionName,
+  type SessionWish,
 } from '../../src/follower/ports.js';
 
 const { DELETE, DUMMY, PUT, PUT_BATCH } = mvccV1.Command_CommandType;
@@ -46,6 +51,27 @@ export class FakeLeaderTable {
   id = 0;
   epoch = 1;
   readonly writes: Write[] = [];
+  /** Terms of the log, each with its first index. */
+  private terms = [{ from: 1, term: 1 }];
+  private lastTerm = 1;
+
+  get term(): number {
+    return this.lastTerm;
+  }
+
+  /** As it was once, and in another term from there on. */
+  setBack(index: number): void {
+    this.writes.length = index;
+    this.terms = this.terms.filter(({ from }) => from <= index);
+    this.terms.push({ from: index + 1, term: ++this.lastTerm });
+  }
+
+  /** Of an entry; undefined where there is none. */
+  check(index: number): bigint | undefined {
+    const term = this.terms.findLast(({ from }) => from <= index)?.term ?? 0;
+    const write = this.writes[index - 1];
+    return write && (BigInt(term) << 32n) | BigInt(crc32c(JSON.stringify(write)));
+  }
 
   get lastIndex(): number {
     return this.writes.length;
@@ -114,7 +140,7 @@ export class FakeLeader implements LeaderCluster {
     return failure ? Promise.reject(failure) : Promise.resolve(polledTables([...this.logs.keys()]));
   }
 
-  log({ table }: LeaderTable, from: number, signal: AbortSignal): LogStream {
+  log({ table }: LeaderTable, { from }: LogStart, signal: AbortSignal): LogStream {
     return {
       mayLeaveOut: false,
       applied: () => undefined,
@@ -211,8 +237,11 @@ export class FakeCopy {
   /** Leader indexes as they were applied. */
   readonly applied: number[] = [];
   index = 0;
+  /** Of the entry at the index, as the pullers told it. */
+  check: bigint | undefined;
   token = 0;
-  lease: { holder: string; token: number; expiresAtMs: number } | undefined = undefined;
+  lease: { holder: string; token: number; session: number } | undefined = undefined;
+  renewalWanted = false;
 
   constructor(
     readonly id: number,
@@ -253,13 +282,23 @@ type Deed<T> = () => T;
 
 export class FakeOwn implements OwnCluster {
   readonly tables = new Map<string, FakeCopy>();
-  readonly reports: Position[][] = [];
+  readonly reports: PositionReport[] = [];
   readonly calls: string[] = [];
   /** Stands between a call and what it does; may fail before or after it. */
   around: (method: string, deed: Deed<unknown>, argument: unknown) => unknown = (_, deed) => deed();
+  /** By their holders. */
+  readonly sessions = new Map<string, { token: number; untilMs: number }>();
   private lastId = 0;
+  private lastSession = 0;
+  private leaseChanges = 0;
 
   constructor(private readonly clock: Pick<GatewayClock, 'nowMs'>) {}
+
+  /** Who holds a table, and is not dead. */
+  holderOf(name: string): string {
+    const { lease } = this.copy(name);
+    return lease && this.remainingMs(lease) > 0 ? lease.holder : '';
+  }
 
   copy(name: string): FakeCopy {
     const copy = this.tables.get(name);
@@ -274,13 +313,18 @@ export class FakeOwn implements OwnCluster {
   list(): Promise<CopyList> {
     return this.do('list', undefined, () => {
       const all = [...this.tables].map(([table, copy]) => ({ table, copy }));
-      const copies = all.flatMap(({ table, copy: { id, source, lease } }) => {
+      const copies = all.flatMap(({ table, copy: { id, source, lease, renewalWanted } }) => {
         if (!source) return [];
-        const remainingMs = Math.max(0, (lease?.expiresAtMs ?? 0) - this.clock.nowMs());
-        return [{ table, id, source, lease: lease && { ...lease, remainingMs } }];
+        const held = lease && {
+          holder: lease.holder,
+          token: lease.token,
+          remainingMs: this.remainingMs(lease),
+        };
+        const listed = { table, id, source, lease: held };
+        return [renewalWanted ? { ...listed, renewalWanted } : listed];
       });
       const localTables = all.filter(({ copy }) => !copy.source).map(({ table }) => table);
-      return { copies, localTables };
+      return { copies, localTables, version: this.version };
     });
   }
 
@@ -309,26 +353,59 @@ export class FakeOwn implements OwnCluster {
     });
   }
 
-  acquire({ copy, holder, token }: LeaseHold, ttlMs: number): Promise<Lease | undefined> {
-    return this.do('acquire', copy.table, () => {
-      const there = this.existing(copy.table, copy.id);
-      const { lease } = there;
+  holdSession({ holder, token, ttlMs }: SessionWish): Promise<HeldSession | undefined> {
+    return this.do('holdSession', holder, () => {
       const nowMs = this.clock.nowMs();
-      const isOwn = lease?.holder === holder && lease.token === token;
-      const isFree = !lease || lease.holder === '' || lease.holder === holder;
-      const mayTake = token === 0 ? isFree || lease.expiresAtMs <= nowMs : isOwn;
-      if (!mayTake) return undefined;
-      const next = token === 0 ? (lease?.token ?? 0) + 1 : token;
-      there.lease = { holder, token: next, expiresAtMs: nowMs + ttlMs };
-      return { holder, token: next, remainingMs: ttlMs };
+      if (token > 0 && this.sessions.get(holder)?.token !== token) return undefined;
+      if (token === 0) {
+        for (const [name, { untilMs }] of this.sessions) {
+          if (untilMs <= nowMs) this.sessions.delete(name);
+        }
+        this.leaseChanges++;
+      }
+      const held = token > 0 ? token : ++this.lastSession;
+      this.sessions.set(holder, { token: held, untilMs: nowMs + ttlMs });
+      const living = [...this.sessions].filter(([, { untilMs }]) => untilMs > nowMs);
+      const gateways = living.map(([name, { untilMs }]) => ({
+        holder: name,
+        remainingMs: untilMs - nowMs,
+      }));
+      return { token: held, gateways, version: this.version };
     });
   }
 
-  release({ copy, holder, token }: LeaseHold): Promise<void> {
-    return this.do('release', copy.table, () => {
-      const there = this.existing(copy.table, copy.id);
-      if (there.lease?.holder !== holder || there.lease.token !== token) return;
-      there.lease = { holder: '', token, expiresAtMs: 0 };
+  endSession({ holder, token }: SessionName): Promise<void> {
+    return this.do('endSession', holder, () => {
+      if (this.sessions.get(holder)?.token === token) this.sessions.delete(holder);
+    });
+  }
+
+  takeLeases(
+    { holder, token }: SessionName,
+    copies: readonly Copy[],
+  ): Promise<readonly number[] | undefined> {
+    return this.do('takeLeases', copies, () => {
+      if (this.sessions.get(holder)?.token !== token) return undefined;
+      return copies.map(({ table, id }) => {
+        const there = this.tables.get(table);
+        if (there?.id !== id) return 0;
+        const { lease } = there;
+        if (lease && lease.holder !== holder && this.remainingMs(lease) > 0) return 0;
+        there.lease = { holder, token: (lease?.token ?? 0) + 1, session: token };
+        this.leaseChanges++;
+        return there.lease.token;
+      });
+    });
+  }
+
+  giveBackLeases(holder: string, leases: readonly HeldLease[]): Promise<void> {
+    return this.do('giveBackLeases', leases, () => {
+      for (const { copy, token } of leases) {
+        const there = this.tables.get(copy.table);
+        if (there?.lease?.holder !== holder || there.lease.token !== token) continue;
+        there.lease = { holder: '', token, session: 0 };
+        this.leaseChanges++;
+      }
     });
   }
 
@@ -342,12 +419,30 @@ export class FakeOwn implements OwnCluster {
       if (batch.token < there.token) return { outcome: 'old-token' as const, leaderIndex };
       there.token = batch.token;
       for (const command of batch.commands) there.apply(command);
-      return { outcome: 'applied' as const, leaderIndex: there.index };
+      if (there.index !== leaderIndex) there.check = batch.lastCheck;
+      const place = { leaderIndex: there.index, leaderCheck: there.check };
+      return { outcome: 'applied' as const, ...place };
     });
   }
 
-  report(positions: readonly Position[]): Promise<void> {
-    return this.do('report', positions, () => void this.reports.push([...positions]));
+  report(report: PositionReport): Promise<boolean> {
+    return this.do('report', report, () => {
+      this.reports.push(report);
+      return false;
+    });
+  }
+
+  /** Sessions that run out change it without anybody doing something. */
+  private get version(): number {
+    const copies = [...this.tables.values()];
+    const ids = copies.reduce((sum, { id }) => sum + id, 0);
+    const wanted = copies.filter(({ renewalWanted }) => renewalWanted).length;
+    return (ids * 1_000 + wanted) * 1_000_000 + this.leaseChanges;
+  }
+
+  private remainingMs({ holder, session }: NonNullable<FakeCopy['lease']>): number {
+    const held = this.sessions.get(holder);
+    return held?.token === session ? Math.max(0, held.untilMs - this.clock.nowMs()) : 0;
   }
 
   newId(): number {

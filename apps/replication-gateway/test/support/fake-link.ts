@@ -6,6 +6,7 @@ import { type CallOptions, type GrpcClient, type MessageSource } from '@flotilla
 import { hot, linkV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../../src/gateway-clock.js';
 import { snapshotChecksum } from '../../src/snapshot-checksum.js';
+import { TableDigest } from '../../src/table-digest.js';
 import { type FakeLeader, type FakeLeaderTable, orAborted, statusError } from './fake-clusters.js';
 
 type Kind = NonNullable<linkV1.AttachMessage['kind']>;
@@ -13,6 +14,7 @@ type Asked = NonNullable<linkV1.AttachRequest['kind']>;
 const { SubscriptionEnd_Reason: Reason } = linkV1;
 
 export const LINK_HEARTBEAT_MS = 200;
+const TERM_SHIFT = 32n;
 
 export class FakeLink {
   clusterId = 'leader-cluster';
@@ -22,6 +24,8 @@ export class FakeLink {
   /** Says nothing any more, with its connection up. */
   isSilent = false;
   entriesPerMessage = 4;
+  /** As older gateways do not. */
+  tellsDigests = true;
   rowsPerChunk = 2;
   /** Oldest revision that can be read, or asked for changes since. */
   historyFrom = 0;
@@ -149,7 +153,9 @@ export class FakeLink {
     for (const [nth, content] of chunksOf(table, { at, since, request }, this.rowsPerChunk)) {
       if (signal) await orAborted(this.beforeChunk(nth), signal);
       checksum = snapshotChecksum(content, checksum);
-      yield hot.encodeLinkSnapshotChunk(this.twistChunk({ ...content, checksum }, nth));
+      const isTold = !content.more && (since > 0 || request.afterKey.length > 0);
+      const told = isTold && this.tellsDigests && { tableDigest: digestOf(table, at) };
+      yield hot.encodeLinkSnapshotChunk(this.twistChunk({ ...content, checksum, ...told }, nth));
     }
   }
 }
@@ -214,7 +220,9 @@ export class FakeStream implements AsyncIterable<Buffer> {
         const leaderClockMs = BigInt(Math.floor(this.link.clock.wallMs()) + 5_000);
         const onWire = entries.map(({ index, command }) => ({ index: BigInt(index), command }));
         const at = { leaderRevision: BigInt(table.lastIndex), leaderClockMs };
-        this.say({ $case: 'entries', value: { subscription, entries: onWire, ...at } });
+        const lastCheck = table.check(one.next - 1);
+        const value = { subscription, entries: onWire, ...at, lastCheck };
+        this.say({ $case: 'entries', value });
       }
     }
   }
@@ -228,7 +236,8 @@ export class FakeStream implements AsyncIterable<Buffer> {
     }
   }
 
-  private subscribe({ tableId, epoch, from, subscription }: linkV1.Subscribe): void {
+  private subscribe(request: linkV1.Subscribe): void {
+    const { tableId, epoch, from, subscription, previousCheck } = request;
     const table = this.link.find(Number(tableId));
     const end = (reason: linkV1.SubscriptionEnd_Reason) => {
       this.say({ $case: 'end', value: { subscription, reason, message: 'test', first: 0n } });
@@ -236,6 +245,12 @@ export class FakeStream implements AsyncIterable<Buffer> {
     if (table?.epoch !== Number(epoch)) return end(Reason.OTHER_TABLE);
     if (from < table.firstIndex) return end(Reason.COMPACTED);
     if (from > table.lastIndex + 1) return end(Reason.LEADER_BEHIND);
+    const check = table.check(Number(from) - 1);
+    if (previousCheck !== undefined && check !== undefined) {
+      // Of what was cut no more than the term is known.
+      const known = Number(from) > table.firstIndex ? 0n : TERM_SHIFT;
+      if (previousCheck >> known !== check >> known) return end(Reason.DIVERGED);
+    }
     this.subscriptions.set(subscription, { tableId: table.id, next: Number(from) });
   }
 }
@@ -257,7 +272,8 @@ function* chunksOf(
   const keys = [...new Set(touched)].filter(isLeft).sort();
   for (let nth = 0; nth === 0 || nth * perChunk < keys.length; nth++) {
     const some = keys.slice(nth * perChunk, (nth + 1) * perChunk);
-    const stands = { tableId: table.id, epoch: table.epoch, appliedIndex: at, revision: at };
+    const place = { appliedIndex: at, revision: at, appliedCheck: table.check(at) };
+    const stands = { tableId: table.id, epoch: table.epoch, ...place };
     yield [
       nth,
       {
@@ -268,6 +284,12 @@ function* chunksOf(
       },
     ];
   }
+}
+
+function digestOf(table: FakeLeaderTable, at: number): Buffer {
+  const digest = TableDigest.empty();
+  digest.add(table.rows(at));
+  return digest.bytes();
 }
 
 function shown(name: string, { id, epoch, lastIndex }: FakeLeaderTable) {

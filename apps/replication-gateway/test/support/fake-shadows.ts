@@ -7,6 +7,7 @@ import {
   type BegunShadow,
   type CompleteOutcome,
   type Copy,
+  type CopyPosition,
   type CopySource,
   type FillBatch,
   type FillOutcome,
@@ -20,6 +21,7 @@ interface FakeShadow {
   readonly copy: FakeCopy;
   readonly purpose: string;
   readonly source: CopySource;
+  readonly renews: boolean;
   token: number;
   batches: number;
   note: Buffer;
@@ -45,11 +47,13 @@ export class FakeShadows implements ShadowTables {
       if (shadow && !isSame && !replace) {
         return { ...none('occupied'), shadow: this.told(table, shadow) };
       }
-      const outcome = isSame ? ('resumed' as const) : ('begun' as const);
-      if (!shadow || !isSame) {
+      const renews = there?.renewalWanted === true;
+      const goesOn = isSame && (!renews || shadow?.renews === true);
+      const outcome = goesOn ? ('resumed' as const) : ('begun' as const);
+      if (!shadow || !goesOn) {
         const copy = new FakeCopy(this.own.newId(), source);
         const token = shadow?.token ?? 0;
-        shadow = { copy, purpose, source, token, batches: 0, note: Buffer.alloc(0) };
+        shadow = { copy, purpose, source, renews, token, batches: 0, note: Buffer.alloc(0) };
         this.byName.set(table, shadow);
       }
       shadow.token++;
@@ -78,14 +82,17 @@ export class FakeShadows implements ShadowTables {
   complete(
     { table, id, token }: Shadow,
     replacesId: number,
-    revision: number,
+    { index, check }: CopyPosition,
   ): Promise<CompleteOutcome> {
     return this.own.do('complete', table, () => {
       const shadow = this.byName.get(table);
       if (shadow?.copy.id !== id) return 'missing' as const;
       if (token < shadow.token) return 'old-token' as const;
       if ((this.own.tables.get(table)?.id ?? 0) !== replacesId) return 'other-table' as const;
-      shadow.copy.index = revision;
+      shadow.copy.index = index;
+      shadow.copy.check = check;
+      const isWanted = this.own.tables.get(table)?.renewalWanted === true;
+      shadow.copy.renewalWanted = isWanted && !shadow.renews;
       this.own.tables.set(table, shadow.copy);
       this.byName.delete(table);
       return 'completed' as const;
@@ -119,8 +126,9 @@ export class FakeShadows implements ShadowTables {
     }
   }
 
-  private told(table: string, { copy, purpose, token, source }: FakeShadow): Shadow {
-    return { table, id: copy.id, purpose, token, source };
+  private told(table: string, { copy, purpose, token, source, renews }: FakeShadow): Shadow {
+    const named = { table, id: copy.id, purpose, token, source };
+    return renews ? { ...named, renews } : named;
   }
 }
 

@@ -20,6 +20,10 @@ export class FollowedLog {
   firstIndex = 1;
   /** How often it was opened, by the first wanted index. */
   readonly openedFrom: number[] = [];
+  /** What each of them said of the entry before that. */
+  readonly openedWith: (bigint | undefined)[] = [];
+  /** Told to who has another entry than the one with this check. */
+  divergedFrom: bigint | undefined;
   /** Chunks that were given away. */
   chunks = 0;
   /** Readers that are there now. */
@@ -45,9 +49,10 @@ export class FollowedLog {
   async *follow(
     epoch: number,
     from: number,
-    { signal, chunkBytesMax }: FollowOptions,
+    { signal, chunkBytesMax, previousCheck }: FollowOptions,
   ): AsyncGenerator<LogChunk, void, undefined> {
     this.openedFrom.push(from);
+    this.openedWith.push(previousCheck);
     this.readers++;
     try {
       const { firstIndex, appliedIndex } = this;
@@ -57,6 +62,10 @@ export class FollowedLog {
         appliedIndex,
       };
       if (from > appliedIndex + 1) return;
+      if (this.divergedFrom !== undefined && previousCheck !== this.divergedFrom) {
+        yield { ...NOTHING, appliedIndex, diverged: true, lastCheck: this.divergedFrom };
+        return;
+      }
       for (let next = from; ;) {
         if (this.failure) throw this.failure;
         if (signal.aborted) throw new GrpcStatusError(status.CANCELLED, 'cancelled');
@@ -72,7 +81,8 @@ export class FollowedLog {
         }
         next += entries.length;
         this.chunks++;
-        yield { ...NOTHING, entries, appliedIndex: this.appliedIndex };
+        const lastCheck = BigInt(next - 1);
+        yield { ...NOTHING, entries, appliedIndex: this.appliedIndex, lastCheck };
       }
     } finally {
       this.readers--;

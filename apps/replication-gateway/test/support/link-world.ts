@@ -44,10 +44,13 @@ export class LinkWorld {
 
   /** Appends so many entries, and lets them go out. */
   write(table: string, count: number): void {
-    const { writes } = this.leader.table(table);
+    const { writes, term } = this.leader.table(table);
     for (let nth = 0; nth < count; nth++) {
       const at = writes.length;
-      writes.push([`key ${at % 7}`, at % 5 === 4 ? undefined : `value ${at} of ${table}`]);
+      writes.push([
+        `key ${at % 7}`,
+        at % 5 === 4 ? undefined : `value ${at} of ${table} in ${term}`,
+      ]);
     }
     this.link.poke();
   }

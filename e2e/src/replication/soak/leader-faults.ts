@@ -53,6 +53,7 @@ export async function recreateTable({ client }: SoakClusters, table: string): Pr
   );
   for (let nth = 0; nth < ROWS_OF_NEW_TABLE; nth++) {
     const row = { table, key: `new ${nth}`, value: `of ${Date.now()}` };
+    // Other faults are under way: whichever are written, the clusters have to agree on them.
     await client.put(row).catch(() => undefined);
   }
   return true;

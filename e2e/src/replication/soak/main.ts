@@ -5,20 +5,17 @@
  * 130 after an interrupt: then nothing is left behind, and there is no verdict.
  */
 import { randomInt } from 'node:crypto';
-import { parseSoakCommand, UsageError, USAGE } from './soak-options.js';
+import { runProgram } from '../../harness/test-program.js';
+import { parseSoakCommand, USAGE } from './soak-options.js';
 import { runSoak, type SoakReport } from './soak-run.js';
 
 const SEEDS = 1_000_000;
 
-async function main(): Promise<number> {
+async function work(signal: AbortSignal): Promise<number> {
   const options = parseSoakCommand(process.argv.slice(2), randomInt(SEEDS));
-  const interrupted = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => interrupted.abort(new InterruptedError(signal)));
-  }
   console.log(`seed ${options.seed}`);
   const print = (line: string) => console.log(line);
-  const report = await runSoak({ ...options, print, signal: interrupted.signal });
+  const report = await runSoak({ ...options, print, signal });
   for (const line of linesOf(report, options.seed)) print(line);
   return report.violations.length === 0 ? 0 : 1;
 }
@@ -40,14 +37,4 @@ function linesOf(report: SoakReport, seed: number): string[] {
   ];
 }
 
-class InterruptedError extends Error {}
-
-try {
-  // Connections that the links swallowed may still be held open: everything is said by now.
-  process.exit(await main());
-} catch (error) {
-  if (error instanceof InterruptedError) process.exit(130);
-  if (!(error instanceof UsageError)) throw error;
-  console.error(`${error.message}\n\n${USAGE}`);
-  process.exit(2);
-}
+await runProgram(USAGE, work);

@@ -1,5 +1,5 @@
 /** What the command line of `npm run soak` says, checked. In: arguments. Out: options, or a usage error. */
-import { parseArgs } from 'node:util';
+import { numberOption, parsedOptions } from '../../harness/test-program.js';
 
 export const USAGE = `npm run soak -- [--minutes N] [--seed S]
 
@@ -15,38 +15,15 @@ export interface SoakOptions {
   readonly forMs: number;
 }
 
-export class UsageError extends Error {
-  readonly code = 'USAGE';
-  readonly retryable = false;
-}
-
 export function parseSoakCommand(args: readonly string[], freshSeed: number): SoakOptions {
   const { minutes, seed } = parse(args);
   return {
-    seed: number('seed', seed, 0, SEED_MAX) ?? freshSeed,
-    forMs: (number('minutes', minutes, 0, MINUTES_MAX) ?? MINUTES_DEFAULT) * 60_000,
+    seed: numberOption('seed', seed, 0, SEED_MAX) ?? freshSeed,
+    forMs: (numberOption('minutes', minutes, 0, MINUTES_MAX) ?? MINUTES_DEFAULT) * 60_000,
   };
 }
 
 function parse(args: readonly string[]): { minutes?: string; seed?: string } {
   const text = { type: 'string' } as const;
-  try {
-    return parseArgs({ args: [...args], options: { minutes: text, seed: text } }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function number(
-  name: string,
-  text: string | undefined,
-  least: number,
-  most: number,
-): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (text === '' || !(value >= least && value <= most)) {
-    throw new UsageError(`--${name} must be a number from ${least} to ${most}`);
-  }
-  return value;
+  return parsedOptions(args, { minutes: text, seed: text });
 }

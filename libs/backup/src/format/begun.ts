@@ -33,6 +33,8 @@ export class Begun {
   @IsOptional() @IsString() readonly parent!: string | null;
   @IsString() readonly keyId!: string;
   @IsInt() @Min(1) readonly chunkBytes!: number;
+  /** Of the lease that it was begun under; none for one that was asked for by hand. */
+  @IsOptional() @IsInt() @Min(1) readonly runToken?: number;
   /** Names that were asked for; empty for all. */
   @IsArray() @IsString({ each: true }) readonly tables!: readonly string[];
 }

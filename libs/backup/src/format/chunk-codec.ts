@@ -77,6 +77,11 @@ export async function openChunk(
   }
 }
 
+/** Whether it says that it is; what does not open is told by `openChunk`. */
+export function isEncrypted(bytes: Buffer): boolean {
+  return bytes.length >= HEAD_BYTES && (bytes.readUInt8(5) & ENCRYPTED) !== 0;
+}
+
 export function sha256Of(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
@@ -85,8 +90,8 @@ function encrypt(packed: Buffer, head: Buffer, place: ChunkPlace, key: BackupKey
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv(CIPHER, key.secret, nonce);
   cipher.setAAD(Buffer.concat([head, placeBytes(place)]));
-  const text = Buffer.concat([cipher.update(packed), cipher.final()]);
-  return [nonce, text, cipher.getAuthTag()];
+  const text = [cipher.update(packed), cipher.final()];
+  return [nonce, ...text, cipher.getAuthTag()];
 }
 
 function decrypt(bytes: Buffer, place: ChunkPlace, key: BackupKey): Buffer {

@@ -29,6 +29,10 @@ export class KeyRing {
     }
   }
 
+  get ids(): readonly string[] {
+    return [...this.keys.keys()];
+  }
+
   get(id: string): BackupKey {
     const key = this.keys.get(id);
     if (!key) throw new BackupError('BACKUP_UNREADABLE', `there is no key ${id} here`);

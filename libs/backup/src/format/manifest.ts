@@ -86,6 +86,8 @@ export class Manifest {
   @IsISO8601() readonly finishedAt!: string;
   /** Key that it is encrypted with; empty for none. */
   @IsString() @MaxLength(64) readonly keyId!: string;
+  /** Fencing token of the lease that it was made under; none for one that was asked for by hand. */
+  @IsOptional() @Count(1) readonly runToken?: number;
   @IsArray()
   @ArrayMaxSize(TABLES_MAX)
   @ValidateNested({ each: true })

@@ -5,10 +5,12 @@
  *   backups/<backup>/begun-<attempt>.json                     who writes, and what
  *   backups/<backup>/<table>/<attempt>-<number>.chunk
  *   backups/<backup>/<table>/<attempt>-<number>.segment       tells of up to 64 chunks
+ *   runners/<cluster>/<token>.json                            who runs the schedule, newest last
  *
  * Every attempt has names of its own: one that was given up and lives on writes over nothing.
  */
 import { BackupError } from '../backup-error.js';
+import { sha256Of } from './chunk-codec.js';
 
 export const BACKUPS_FOLDER = 'backups/';
 const ID = /^\d{8}T\d{9}Z-[0-9a-f]{8}$/;
@@ -65,6 +67,15 @@ export function segmentName(
 
 export const SEGMENT_ENDING = '.segment';
 
-function padded(number: number): string {
-  return String(number).padStart(8, '0');
+/** Ids of clusters may hold anything, and leases are counted cluster by cluster. */
+export function fenceFolder(clusterId: string): string {
+  return `runners/${sha256Of(clusterId).slice(0, 16)}/`;
+}
+
+export function fenceName(clusterId: string, token: number): string {
+  return `${fenceFolder(clusterId)}${padded(token, 20)}.json`;
+}
+
+function padded(number: number, digits = 8): string {
+  return String(number).padStart(digits, '0');
 }

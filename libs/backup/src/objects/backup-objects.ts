@@ -14,8 +14,10 @@ import {
 } from '@flotilla/object-store';
 import { type BackupClock, SYSTEM_BACKUP_CLOCK } from '../clock.js';
 import { damaged } from '../backup-error.js';
+import { sha256Of } from '../format/chunk-codec.js';
 
-export type BackupStore = Pick<ObjectStore, 'put' | 'get' | 'list' | 'deleteMany'>;
+export type BackupStore = Pick<ObjectStore, 'put' | 'get' | 'list' | 'deleteMany' | 'cleanUp'> &
+  Partial<Pick<ObjectStore, 'putIfAbsent' | 'canPutIfAbsent'>>;
 
 const DELETE_AT_ONCE = 500;
 const ATTEMPTS_MAX = 5;
@@ -27,11 +29,51 @@ export class BackupObjects {
     private readonly clock: Pick<BackupClock, 'sleep'> = SYSTEM_BACKUP_CLOCK,
   ) {}
 
-  /** Bytes that are checked on their way by the store, where it can. */
-  async write(name: string, bytes: Buffer, sha256Hex: string, signal?: AbortSignal): Promise<void> {
-    const expected = { sizeBytes: bytes.length, sha256Hex };
+  /**
+   * Bytes that are checked on their way by the store. Without a hash by their length alone: where they were
+   * hashed a moment ago, to hash the same memory again would tell nothing new, and costs more than packing.
+   */
+  async write(
+    name: string,
+    bytes: Buffer,
+    sha256Hex: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const expected = { sizeBytes: bytes.length, ...(sha256Hex !== undefined && { sha256Hex }) };
     const options = { expected, ...(signal && { signal }) };
     await this.again(() => this.store.put(name, bytes, options), signal);
+  }
+
+  /**
+   * Unless there is an object of this name already: then false. A store without conditional writes cannot
+   * tell, and writes over it.
+   */
+  async writeFirst(
+    name: string,
+    bytes: Buffer,
+    bytesMax: number,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    const sha256Hex = sha256Of(bytes);
+    const { store } = this;
+    const options = signal ? { signal } : {};
+    const isOffered = await this.again(async () => store.canPutIfAbsent?.(options), signal);
+    if (isOffered !== true) {
+      await this.write(name, bytes, sha256Hex, signal);
+      return true;
+    }
+    const expected = { sizeBytes: bytes.length, sha256Hex };
+    try {
+      await this.again(
+        async () => store.putIfAbsent?.(name, bytes, { ...options, expected }),
+        signal,
+      );
+      return true;
+    } catch (error) {
+      if (!hasCode(error, 'OBJECT_EXISTS')) throw error;
+      // What is there may be this very write, of a try whose answer was lost.
+      return (await this.read(name, bytesMax, signal))?.equals(bytes) === true;
+    }
   }
 
   async read(name: string, bytesMax: number, signal?: AbortSignal): Promise<Buffer | undefined> {
@@ -84,6 +126,12 @@ export class BackupObjects {
     }
   }
 
+  /** Drops what a writer that was killed has left of an object that nobody has seen yet. */
+  async cleanUp(olderThanMs: number, signal?: AbortSignal): Promise<void> {
+    const options = { olderThanMs, ...(signal && { signal }) };
+    await this.again(() => this.store.cleanUp(options), signal);
+  }
+
   private async readOnce(name: string, bytesMax: number, signal?: AbortSignal): Promise<Buffer> {
     const { info, body } = await this.store.get(name, signal ? { signal } : {});
     const parts: Uint8Array[] = [];
@@ -94,7 +142,9 @@ export class BackupObjects {
       parts.push(part);
     }
     if (bytes !== info.sizeBytes) throw damaged(name, 'it is cut short');
-    return Buffer.concat(parts);
+    const [only] = parts;
+    if (only && parts.length === 1) return Buffer.from(only.buffer, only.byteOffset, only.length);
+    return Buffer.concat(parts, bytes);
   }
 
   private async again<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -9,6 +9,7 @@
  * newest word counts; a deleted one is not there. Memory: two chunks for each link of the chain.
  */
 import { BackupError } from '../backup-error.js';
+import { type ChunkRecords } from '../format/chunk-records.js';
 import { type KeyRing } from '../format/key-ring.js';
 import { type Manifest, type ManifestTable } from '../format/manifest.js';
 import { type RowRecord } from '../format/records.js';
@@ -18,6 +19,8 @@ import { type ReadChunk, TableReader } from './table-reader.js';
 
 /** Rows of one batch that is handed on. */
 const BATCH_ROWS_MAX = 2_000;
+/** Keys and values of one, but for its last row: what waits in it holds whole chunks in memory. */
+const BATCH_BYTES_MAX = 1024 * 1024;
 
 /** Readers of a table in all backups of a chain that have a part in it, from its full copy on. */
 export function readersOf(
@@ -48,15 +51,21 @@ export async function* readChain(
   const cursors = readers.map((reader) => new Cursor(reader.chunks(signal, afterKey)));
   try {
     for (const cursor of cursors) await cursor.load();
+    let bytes = 0;
     let batch: RowRecord[] = [];
     for (;;) {
-      const record = await takeNext(cursors);
+      const record = leastOf(cursors);
       if (!record) break;
+      // Once a chunk, not once a row.
+      const behind = passOver(cursors, record);
+      if (behind) await behind;
       if (record.kind === 'deleted') continue;
       batch.push(record);
-      if (batch.length < BATCH_ROWS_MAX) continue;
+      bytes += record.key.length + record.value.length;
+      if (batch.length < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX) continue;
       yield batch;
       batch = [];
+      bytes = 0;
     }
     if (batch.length > 0) yield batch;
   } finally {
@@ -64,42 +73,57 @@ export async function* readChain(
   }
 }
 
-/** The newest word on the smallest key; all older ones on it are passed over. */
-async function takeNext(cursors: readonly Cursor[]): Promise<TableRecord | undefined> {
+/** The newest word on the smallest key. */
+function leastOf(cursors: readonly Cursor[]): TableRecord | undefined {
   let least: TableRecord | undefined;
   for (const { current } of cursors) {
     // Not before what an older one has: of equal keys the newest is to win.
     if (current && (!least || Buffer.compare(current.key, least.key) <= 0)) least = current;
   }
-  if (!least) return undefined;
-  for (const cursor of cursors) {
-    if (cursor.current?.key.equals(least.key) && cursor.step()) await cursor.load();
-  }
   return least;
 }
 
+/** All words on the key are passed over; a promise where one of them was the last that is here. */
+function passOver(cursors: readonly Cursor[], least: TableRecord): Promise<void> | undefined {
+  let isShort = false;
+  for (const cursor of cursors) {
+    const { current } = cursor;
+    if (current !== least && !current?.key.equals(least.key)) continue;
+    if (cursor.step()) isShort = true;
+  }
+  return isShort ? loadShort(cursors) : undefined;
+}
+
+async function loadShort(cursors: readonly Cursor[]): Promise<void> {
+  for (const cursor of cursors) if (cursor.isShort) await cursor.load();
+}
+
 class Cursor {
-  private records: readonly TableRecord[] = [];
-  private at = 0;
+  private records: ChunkRecords | undefined;
+  private atEnd = false;
 
   constructor(private readonly chunks: AsyncGenerator<ReadChunk, void, undefined>) {}
 
   get current(): TableRecord | undefined {
-    return this.records[this.at];
+    return this.records?.current;
   }
 
-  /** Whether more has to be loaded. */
+  /** Whether more has to be loaded before `current` means anything. */
+  get isShort(): boolean {
+    return !this.atEnd && this.current === undefined;
+  }
+
   step(): boolean {
-    return ++this.at >= this.records.length;
+    this.records?.step();
+    return this.isShort;
   }
 
   async load(): Promise<void> {
-    this.at = 0;
-    this.records = [];
-    while (this.records.length === 0) {
+    this.records = undefined;
+    while (this.isShort) {
       const next = await this.chunks.next();
-      if (next.done === true) return;
-      this.records = next.value.records;
+      if (next.done === true) this.atEnd = true;
+      else this.records = next.value.records;
     }
   }
 

@@ -11,16 +11,15 @@ import { createHash } from 'node:crypto';
 import { damaged } from '../backup-error.js';
 import { CHUNK_OBJECT_BYTES_MAX, SEGMENT_OBJECT_BYTES_MAX } from '../bounds.js';
 import { openChunk } from '../format/chunk-codec.js';
+import { ChunkRecords } from '../format/chunk-records.js';
 import { type BackupKey, type KeyRing } from '../format/key-ring.js';
 import { type Manifest, type ManifestTable, type SegmentRef } from '../format/manifest.js';
 import { manifestName } from '../format/names.js';
-import { decodeRecords } from '../format/records.js';
 import { type ChunkEntry, openSegment, type Segment } from '../format/segment.js';
 import { type BackupObjects } from '../objects/backup-objects.js';
-import { type TableRecord } from '../write/table-writer.js';
 
 export interface ReadChunk {
-  readonly records: readonly TableRecord[];
+  readonly records: ChunkRecords;
   readonly entry: ChunkEntry;
 }
 
@@ -63,6 +62,7 @@ export class TableReader {
       }
       if (ahead) yield await ahead;
     } finally {
+      // Read ahead for nobody: the reader has ended, or failed before. Nothing is left running.
       await ahead?.catch(() => undefined);
     }
   }
@@ -106,16 +106,8 @@ export class TableReader {
     const bytes = await this.objects.need(name, CHUNK_OBJECT_BYTES_MAX, signal);
     const place = { backup: this.backup, table: this.table.tableId, part: `chunk ${number}` };
     const plain = await openChunk(bytes, sha256, place, this.key, name);
-    const all: TableRecord[] = [];
-    for (const record of decodeRecords(plain, name)) {
-      if (record.kind === 'entry') throw damaged(name, 'it holds an entry of a log');
-      const last = all.at(-1);
-      if (last && Buffer.compare(last.key, record.key) >= 0)
-        throw damaged(name, 'keys do not grow');
-      all.push(record);
-    }
-    checkEntry(entry, all, plain.length);
-    const records = afterKey ? all.filter(({ key }) => Buffer.compare(key, afterKey) > 0) : all;
+    const records = new ChunkRecords(plain, entry);
+    if (afterKey) records.passOver(afterKey);
     return { records, entry };
   }
 }
@@ -156,19 +148,6 @@ class EndMark {
       `table ${name}: the end mark is of another number of rows or chunks`,
     );
   }
-}
-
-function checkEntry(entry: ChunkEntry, records: readonly TableRecord[], plainBytes: number): void {
-  const rows = records.filter(({ kind }) => kind === 'row').length;
-  const [first] = records;
-  const last = records.at(-1);
-  const isSame =
-    rows === entry.rows &&
-    records.length - rows === entry.deletedKeys &&
-    plainBytes === entry.plainBytes &&
-    first?.key.toString('base64') === entry.firstKey &&
-    last?.key.toString('base64') === entry.lastKey;
-  if (!isSame) throw damaged(entry.name, 'it holds other rows than its segment says');
 }
 
 function lastKeyOf(entry: ChunkEntry): Buffer {

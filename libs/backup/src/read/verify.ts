@@ -1,30 +1,24 @@
 /**
  * Reads everything of a backup again, and tells all that is wrong with it.
  *
- * In: a chain of manifests. Out: problems, each with its object, and how much was read. A damaged chunk
- * does not end the search; nothing is changed.
+ * In: a chain of manifests, and all there are. Out: problems, each with its object, and how much was read: the
+ * chain, and the logs that go on from it. A damaged object does not end the search; nothing is changed.
  */
-import { type BackupError, isBackupError } from '../backup-error.js';
+import { isBackupError } from '../backup-error.js';
 import { type KeyRing } from '../format/key-ring.js';
 import { type Manifest, type ManifestTable } from '../format/manifest.js';
 import { type BackupObjects } from '../objects/backup-objects.js';
+import { LogCatalog } from '../log/log-catalog.js';
+import { verifyLogs } from '../log/verify-logs.js';
 import { readersOf } from './chain-reader.js';
+import { caught, Findings, type Problem } from './findings.js';
 import { TableReader } from './table-reader.js';
-
-/** More are only counted. */
-export const PROBLEMS_MAX = 1_000;
-
-export interface Problem {
-  readonly backup: string;
-  readonly table: string;
-  /** Names the object, and the chunk where it is one. */
-  readonly message: string;
-}
 
 export interface VerifyReport {
   readonly problems: readonly Problem[];
   readonly problemCount: number;
   readonly rows: number;
+  /** Pieces of logs too. */
   readonly chunks: number;
   readonly plainBytes: number;
 }
@@ -39,6 +33,8 @@ export interface VerifyParts {
 export async function verifyChain(
   parts: VerifyParts,
   chain: readonly Manifest[],
+  /** All good backups: logs that nobody goes on from are read with any of them. */
+  good: readonly Manifest[] = chain,
 ): Promise<VerifyReport> {
   const verifier = new Verifier(parts);
   for (const manifest of chain) {
@@ -46,12 +42,12 @@ export async function verifyChain(
   }
   const newest = chain.at(-1);
   for (const table of newest?.tables ?? []) verifier.links(chain, table);
+  if (newest) await verifier.logs(newest, good);
   return verifier.report();
 }
 
 class Verifier {
-  private readonly problems: Problem[] = [];
-  private problemCount = 0;
+  private readonly findings = new Findings();
   private rows = 0;
   private chunks = 0;
   private plainBytes = 0;
@@ -59,13 +55,14 @@ class Verifier {
   constructor(private readonly parts: VerifyParts) {}
 
   report(): VerifyReport {
-    const { problems, problemCount, rows, chunks, plainBytes } = this;
+    const { rows, chunks, plainBytes } = this;
+    const { problems, problemCount } = this.findings;
     return { problems, problemCount, rows, chunks, plainBytes };
   }
 
   async table(manifest: Manifest, table: ManifestTable): Promise<void> {
     const { objects, keys, signal, onTable } = this.parts;
-    const note = (error: unknown) => this.note(error, manifest.id, table.name);
+    const note = (error: unknown) => this.findings.note(error, manifest.id, table.name);
     await caught(note, async () => {
       const reader = new TableReader(objects, manifest, table, keys);
       for await (const chunk of reader.entries(signal)) {
@@ -87,27 +84,17 @@ class Verifier {
       readersOf(chain, table, objects, keys);
     } catch (error) {
       if (!isBackupError(error)) throw error;
-      this.note(error, chain.at(-1)?.id ?? '', table.name);
+      this.findings.note(error, chain.at(-1)?.id ?? '', table.name);
     }
   }
 
-  private note(error: unknown, backup: string, table: string): void {
-    if (!isFinding(error)) throw error;
-    this.problemCount++;
-    if (this.problems.length < PROBLEMS_MAX) {
-      this.problems.push({ backup, table, message: error.message });
-    }
+  async logs(newest: Manifest, good: readonly Manifest[]): Promise<void> {
+    const { objects, keys, signal, onTable } = this.parts;
+    const logs = new LogCatalog(objects, keys);
+    await verifyLogs({ logs, findings: this.findings, signal }, newest, good, (table, read) => {
+      this.plainBytes += read.plainBytes;
+      this.chunks++;
+      onTable(newest.id, table, read.pieces);
+    });
   }
-}
-
-async function caught(note: (error: unknown) => void, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    note(error);
-  }
-}
-
-function isFinding(error: unknown): error is BackupError {
-  return isBackupError(error, 'BACKUP_DAMAGED', 'BACKUP_UNREADABLE');
 }

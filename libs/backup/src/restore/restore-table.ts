@@ -1,16 +1,18 @@
 /**
  * Brings a table of a backup back into a cluster.
  *
- *   chain of backups --> rows, every chunk checked --> batches --> shadow --> complete: the name means it
+ *   chain of backups --> rows, every chunk checked --\
+ *   shipped log      --> commands behind them        --> batches --> shadow --> complete: the name means it
  *
- * In: readers of the chain, the cluster, the name to restore under. Out: what the cluster says of the new
- * table. Nobody sees any of it before all of it was read, checked against the end mark, and written. Each
- * batch carries a note with the key it ends at: whoever begins with the same purpose goes on there.
+ * In: readers of the chain and of the log, the cluster, the name to restore under. Out: what the cluster says
+ * of the new table. Nobody sees any of it before all of it was read, checked and written. Each batch carries
+ * a note with how far it is: whoever begins with the same purpose goes on there. What is damaged is given up.
  */
-import { BackupError } from '../backup-error.js';
-import { FILL_BYTES_MAX, FILL_ROWS_MAX } from '../bounds.js';
-import { type Row, type RowRecord } from '../format/records.js';
+import { BackupError, isBackupError } from '../backup-error.js';
+import { type EntryRecord, type RowRecord } from '../format/records.js';
 import { type BeginOutcome, type ShadowHandle, type ShadowWriter } from '../ports.js';
+import { Filler, type FillNote, parseNote } from './filler.js';
+import { refused } from './refused.js';
 
 export interface RestoreTarget {
   /** Name that the table is to have. */
@@ -45,13 +47,9 @@ export interface RestoreParts {
   readonly signal: AbortSignal;
   /** Rows behind a key, in the order of keys. It ends only when all were given, and all were good. */
   readonly rows: (afterKey: Buffer | undefined) => AsyncIterable<readonly RowRecord[]>;
+  /** Entries of the log behind those, the first one behind a revision if one is given. Absent: none. */
+  readonly entries?: (afterRevision: number | undefined) => AsyncIterable<readonly EntryRecord[]>;
   readonly onProgress: (progress: RestoreProgress) => void;
-}
-
-interface Note {
-  readonly lastKey: string;
-  readonly rows: number;
-  readonly bytes: number;
 }
 
 export async function restoreTable(
@@ -64,10 +62,7 @@ export async function restoreTable(
     target,
   );
   const filler = new Filler(parts, begun);
-  for await (const rows of parts.rows(filler.lastKey)) {
-    for (const row of rows) await filler.add(row);
-  }
-  await filler.flush();
+  await fill(parts, begun, filler);
   signal.throwIfAborted();
   const { replacesTableId, revision, isDrill = false } = target;
   const { shadow } = begun;
@@ -81,10 +76,37 @@ export async function restoreTable(
   return { ...filler.progress, tableId: shadow.tableId, revision: done.revision, epoch };
 }
 
+/** Rows, then commands; what cannot become a table any more is not left behind. */
+async function fill(
+  { shadows, rows, entries }: RestoreParts,
+  { shadow }: Begun,
+  filler: Filler,
+): Promise<void> {
+  try {
+    if (filler.revision === undefined) {
+      for await (const some of rows(filler.lastKey)) {
+        for (const row of some) {
+          const behind = filler.add(row);
+          if (behind) await behind;
+        }
+      }
+      await filler.flush();
+    }
+    for await (const some of entries?.(filler.revision) ?? []) {
+      for (const entry of some) await filler.addEntry(entry);
+    }
+    await filler.flush();
+  } catch (error) {
+    await filler.abandon();
+    if (isBackupError(error, 'BACKUP_DAMAGED')) await shadows.drop(shadow);
+    throw error;
+  }
+}
+
 interface Begun {
   readonly shadow: ShadowHandle;
   readonly batches: number;
-  readonly note: Note | undefined;
+  readonly note: FillNote | undefined;
 }
 
 function beginning(outcome: BeginOutcome, { table }: RestoreTarget): Begun {
@@ -95,82 +117,4 @@ function beginning(outcome: BeginOutcome, { table }: RestoreTarget): Begun {
   if (outcome.kind === 'local') throw refused(table, 'local');
   const { shadow, batches, note } = outcome;
   return { shadow, batches, note: note.length > 0 ? parseNote(note) : undefined };
-}
-
-class Filler {
-  private rows: Row[] = [];
-  private bytes = 0;
-  private batch: number;
-  private written: Note;
-  private readonly resumed: boolean;
-
-  constructor(
-    private readonly parts: RestoreParts,
-    private readonly begun: Begun,
-  ) {
-    this.batch = begun.batches;
-    this.written = begun.note ?? { lastKey: '', rows: 0, bytes: 0 };
-    this.resumed = begun.note !== undefined;
-  }
-
-  /** Where to go on behind. */
-  get lastKey(): Buffer | undefined {
-    return this.begun.note && Buffer.from(this.begun.note.lastKey, 'base64');
-  }
-
-  get progress(): RestoreProgress {
-    const { rows, bytes } = this.written;
-    return { rows, bytes, resumed: this.resumed };
-  }
-
-  async add(row: Row): Promise<void> {
-    const bytes = row.key.length + row.value.length;
-    const isFull = this.rows.length >= FILL_ROWS_MAX || this.bytes + bytes > FILL_BYTES_MAX;
-    if (isFull) await this.flush();
-    this.rows.push(row);
-    this.bytes += bytes;
-  }
-
-  async flush(): Promise<void> {
-    const last = this.rows.at(-1);
-    if (!last) return;
-    const { shadows, signal, onProgress } = this.parts;
-    signal.throwIfAborted();
-    const { shadow } = this.begun;
-    const written: Note = {
-      lastKey: last.key.toString('base64'),
-      rows: this.written.rows + this.rows.length,
-      bytes: this.written.bytes + this.bytes,
-    };
-    const note = Buffer.from(JSON.stringify(written));
-    const batch = this.batch + 1;
-    const outcome = await shadows.fill({ shadow, batch, rows: this.rows, note }, signal);
-    if (outcome.kind !== 'written') throw refused(shadow.table, outcome.kind);
-    this.batch = batch;
-    this.written = written;
-    this.rows = [];
-    this.bytes = 0;
-    onProgress(this.progress);
-  }
-}
-
-function parseNote(note: Buffer): Note {
-  const parsed = JSON.parse(note.toString('utf8')) as Partial<Note>;
-  const { lastKey, rows, bytes } = parsed;
-  if (typeof lastKey === 'string' && typeof rows === 'number' && typeof bytes === 'number') {
-    return { lastKey, rows, bytes };
-  }
-  throw new BackupError('INVALID', 'note: what an earlier restore has left cannot be read');
-}
-
-function refused(table: string, reason: string): BackupError {
-  const texts: Readonly<Record<string, string>> = {
-    local: 'the name belongs to a table that is not to be replaced',
-    'old-token': 'somebody else has taken this restore over',
-    'out-of-order': 'batches before the last one are missing',
-    'other-table': 'the name means another table than when the restore began',
-    missing: 'what was filled is not there any more',
-  };
-  const code = reason === 'old-token' ? 'RUN_BUSY' : 'TABLE_CHANGED';
-  return new BackupError(code, `table ${table}: ${texts[reason] ?? reason}`);
 }

@@ -12,6 +12,7 @@ import {
   CHAIN_MAX,
   CHUNK_BYTES_MAX,
   CHUNK_BYTES_MIN,
+  MANIFEST_BYTES_MAX,
   RUN_SIGN_MS,
   TABLES_AT_ONCE_MAX,
   TABLES_MAX,
@@ -29,6 +30,7 @@ import {
 } from '../format/manifest.js';
 import { begunName, manifestName } from '../format/names.js';
 import { type BackupObjects } from '../objects/backup-objects.js';
+import { type RunFence } from '../objects/run-fence.js';
 import { type SourceTable, type TableSource } from '../ports.js';
 import { chooseRun } from './run-place.js';
 import { backUpTable } from './table-backup.js';
@@ -68,6 +70,8 @@ export interface BackupParts {
   readonly clock: BackupClock;
   readonly signal: AbortSignal;
   readonly runner: string;
+  /** Of the lease that the run is made under; undefined for one that was asked for by hand. */
+  readonly fence?: RunFence | undefined;
   readonly onEvent: (event: BackupEvent) => void;
 }
 
@@ -87,7 +91,9 @@ export async function createBackup(parts: BackupParts, wish: BackupWish): Promis
     keyId: wish.keyId,
     chunkBytes: wish.chunkBytes,
     tables: [...wish.tables],
+    ...(parts.fence && { runToken: parts.fence.token }),
   };
+  await parts.fence?.check(signal);
   const { begun, resumed } = chooseRun(request, unfinished, clock);
   const run = new BackupRun(parts, wish, begun, resumed);
   await run.sayAlive();
@@ -115,7 +121,7 @@ class BackupRun {
       const { signal } = this.parts;
       const written = await inParallel(tables, tablesAtOnce, signal, one);
       signal.throwIfAborted();
-      const { id, clusterId, kind, parent, startedAt, keyId } = this.begun;
+      const { id, clusterId, kind, parent, startedAt, keyId, runToken } = this.begun;
       const manifest: Manifest = {
         format: MANIFEST_FORMAT,
         id,
@@ -125,17 +131,27 @@ class BackupRun {
         startedAt,
         finishedAt: new Date(clock.wallMs()).toISOString(),
         keyId,
+        ...(runToken !== undefined && { runToken }),
         tables: written.filter((table) => table !== undefined),
         goneTables: this.gone,
       };
       await this.checkParent();
-      const bytes = encodeManifest(manifest, this.parts.keys);
-      await this.parts.objects.write(manifestName(id), bytes, sha256Of(bytes), signal);
+      await this.parts.fence?.check(signal);
+      await this.commit(manifest);
       return manifest;
     } finally {
       ending.abort();
       await signs;
     }
+  }
+
+  /** Of two runs that write to one folder, only the first one ends it, where the store can tell. */
+  private async commit(manifest: Manifest): Promise<void> {
+    const { objects, keys, signal } = this.parts;
+    const name = manifestName(manifest.id);
+    const bytes = encodeManifest(manifest, keys);
+    if (await objects.writeFirst(name, bytes, MANIFEST_BYTES_MAX, signal)) return;
+    throw new BackupError('RUN_BUSY', `another run has finished backup ${manifest.id} meanwhile`);
   }
 
   /** A prune may have taken it away just before this run said what it adds to. */

@@ -2,7 +2,8 @@
  * Which folder a run writes to: one that an earlier run has left, or a new one.
  *
  * In: what was asked for, what lies unfinished. Out: an id with an attempt of its own. A run that still
- * says that it lives is left alone, unless it is the caller's own of before.
+ * says that it lives is left alone, unless it is the caller's own of before, or the caller holds a newer
+ * token of the lease that it was begun under.
  */
 import { BackupError } from '../backup-error.js';
 import { RUN_SILENT_MS } from '../bounds.js';
@@ -13,7 +14,7 @@ import { makeBackupId } from '../format/names.js';
 
 export type RunRequest = Pick<
   Begun,
-  'runner' | 'clusterId' | 'kind' | 'parent' | 'keyId' | 'chunkBytes' | 'tables'
+  'runner' | 'clusterId' | 'kind' | 'parent' | 'keyId' | 'chunkBytes' | 'tables' | 'runToken'
 >;
 
 export interface RunPlace {
@@ -29,7 +30,10 @@ export function chooseRun(
   const nowMs = clock.wallMs();
   const alive = unfinished.find(
     ({ aliveAtMs, begun }) =>
-      begun && begun.runner !== request.runner && nowMs - aliveAtMs < RUN_SILENT_MS,
+      begun &&
+      begun.runner !== request.runner &&
+      nowMs - aliveAtMs < RUN_SILENT_MS &&
+      !isOvertaken(begun, request),
   );
   if (alive) {
     const text = `${alive.begun?.runner} is making backup ${alive.id} at the moment`;
@@ -44,6 +48,13 @@ export function chooseRun(
   const id = makeBackupId(nowMs, clock.unique(4));
   const startedAt = new Date(nowMs).toISOString();
   return { begun: { ...request, format: BEGUN_FORMAT, id, startedAt, attempt }, resumed: false };
+}
+
+/** Whoever began it has lost the lease since, and cannot finish it. */
+function isOvertaken(begun: Begun, request: RunRequest): boolean {
+  const { runToken } = begun;
+  const newest = request.runToken;
+  return runToken !== undefined && newest !== undefined && runToken < newest;
 }
 
 function isSameWork(begun: Begun, request: RunRequest): boolean {

@@ -113,7 +113,10 @@ class TableBackup {
       const writer = begun ? this.writer : this.accept(chunk);
       if (!writer) throw new BackupError('SOURCE_CUT', 'a table does not begin with its position');
       begun = true;
-      for (const record of inOrder(chunk)) await writer.add(record);
+      for (const record of inOrder(chunk)) {
+        const behind = writer.add(record);
+        if (behind) await behind;
+      }
       this.failures = 0;
       onProgress(writer.written);
     }
@@ -165,7 +168,8 @@ function* inOrder({ rows, deletedKeys }: SourceChunk): Generator<TableRecord> {
       if (!key || Buffer.compare(key, row.key) > 0) break;
       yield { kind: 'deleted', key };
     }
-    yield { kind: 'row', ...row };
+    const { key, value, createRevision, modRevision, version } = row;
+    yield { kind: 'row', key, value, createRevision, modRevision, version };
   }
   for (const key of deletedKeys.slice(at)) yield { kind: 'deleted', key };
 }

@@ -10,16 +10,12 @@
 import { createHash } from 'node:crypto';
 import { BackupError } from '../backup-error.js';
 import { SEGMENT_CHUNKS_MAX, SEGMENTS_MAX } from '../bounds.js';
+import { type BuiltChunk, ChunkBuilder } from '../format/chunk-builder.js';
 import { sealChunk } from '../format/chunk-codec.js';
 import { type BackupKey } from '../format/key-ring.js';
 import { type ManifestTable, type SegmentRef } from '../format/manifest.js';
 import { chunkName, segmentName } from '../format/names.js';
-import {
-  type DeletedRecord,
-  encodeRecords,
-  recordBytes,
-  type RowRecord,
-} from '../format/records.js';
+import { type DeletedRecord, type RowRecord } from '../format/records.js';
 import { type ChunkEntry, sealSegment, type Segment } from '../format/segment.js';
 import { type BackupObjects } from '../objects/backup-objects.js';
 import { type SourcePosition, type SourceTable } from '../ports.js';
@@ -55,8 +51,7 @@ export class TableWriter {
   private readonly digest = createHash('sha256');
   private readonly segments: SegmentRef[] = [];
   private entries: ChunkEntry[] = [];
-  private records: TableRecord[] = [];
-  private bytes = 0;
+  private readonly chunk: ChunkBuilder;
   private underway: Promise<ChunkEntry> | undefined;
   private totals: Written = NOTHING;
   private last: Buffer | undefined;
@@ -69,6 +64,7 @@ export class TableWriter {
     private readonly signal: AbortSignal,
     progress: readonly WrittenSegment[] = [],
   ) {
+    this.chunk = new ChunkBuilder(place.chunkBytes);
     for (const { name, sha256, segment } of progress) {
       this.segments.push({ name, sha256 });
       for (const entry of segment.chunks) this.count(entry);
@@ -90,7 +86,8 @@ export class TableWriter {
     return this.totals;
   }
 
-  async add(record: TableRecord): Promise<void> {
+  /** A promise if there is something to wait for before the next one. */
+  add(record: TableRecord): Promise<void> | undefined {
     if (this.last && Buffer.compare(this.last, record.key) >= 0) {
       throw new BackupError(
         'SOURCE_CUT',
@@ -98,15 +95,14 @@ export class TableWriter {
       );
     }
     this.last = record.key;
-    this.records.push(record);
-    this.bytes += recordBytes(record);
-    if (this.bytes >= this.place.chunkBytes) await this.closeChunk();
+    this.chunk.add(record);
+    return this.chunk.bytes >= this.place.chunkBytes ? this.closeChunk() : undefined;
   }
 
   /** Writes what is left. What it returns goes into the manifest. */
   async finish(): Promise<ManifestTable> {
     if (!this.complete) {
-      if (this.records.length > 0) await this.closeChunk();
+      if (!this.chunk.isEmpty) await this.closeChunk();
       await this.settle();
       await this.closeSegment(true);
       this.complete = true;
@@ -135,11 +131,8 @@ export class TableWriter {
   }
 
   private async closeChunk(): Promise<void> {
-    const { records } = this;
-    this.records = [];
-    this.bytes = 0;
     await this.settle();
-    this.underway = this.putChunk(records, this.totals.chunks + 1);
+    this.underway = this.putChunk(this.chunk.take(), this.totals.chunks + 1);
     // Its failure is told by whoever waits for it next.
     this.underway.catch(() => undefined);
   }
@@ -169,24 +162,17 @@ export class TableWriter {
     if (Buffer.compare(this.last, lastKey) < 0) this.last = lastKey;
   }
 
-  private async putChunk(records: readonly TableRecord[], chunk: number): Promise<ChunkEntry> {
+  private async putChunk(built: BuiltChunk, chunk: number): Promise<ChunkEntry> {
     const { backup, attempt, table, key } = this.place;
-    const plain = encodeRecords(records);
+    const { plain, rows, deletedKeys, firstKey, lastKey } = built;
+    const plainBytes = plain.length;
     const part = `chunk ${chunk}`;
-    const sealed = await sealChunk(plain, { backup, table: table.tableId, part }, key);
+    const { bytes, sha256 } = await sealChunk(plain, { backup, table: table.tableId, part }, key);
+    this.chunk.giveBack(built);
     const name = chunkName(backup, table.tableId, attempt, chunk);
-    await this.objects.write(name, sealed.bytes, sealed.sha256, this.signal);
-    const rows = records.filter(({ kind }) => kind === 'row').length;
-    return {
-      name,
-      sha256: sealed.sha256,
-      storedBytes: sealed.bytes.length,
-      plainBytes: plain.length,
-      rows,
-      deletedKeys: records.length - rows,
-      firstKey: keyText(records[0]),
-      lastKey: keyText(records.at(-1)),
-    };
+    await this.objects.write(name, bytes, undefined, this.signal);
+    const storedBytes = bytes.length;
+    return { name, sha256, storedBytes, plainBytes, rows, deletedKeys, firstKey, lastKey };
   }
 
   private async closeSegment(isLast: boolean): Promise<void> {
@@ -209,12 +195,8 @@ export class TableWriter {
     };
     const sealed = await sealSegment(segment, { backup, table: table.tableId }, key);
     const name = segmentName(backup, table.tableId, attempt, number);
-    await this.objects.write(name, sealed.bytes, sealed.sha256, this.signal);
+    await this.objects.write(name, sealed.bytes, undefined, this.signal);
     this.segments.push({ name, sha256: sealed.sha256 });
     this.entries = [];
   }
-}
-
-function keyText(record: TableRecord | undefined): string {
-  return record ? record.key.toString('base64') : '';
 }

@@ -7,6 +7,7 @@ import {
   type BackupEvent,
   BackupCatalog,
   BackupObjects,
+  type BackupParts,
   type BackupStore,
   type BackupWish,
   createBackup,
@@ -51,6 +52,10 @@ export class DyingStore implements BackupStore {
   ): ReturnType<BackupStore['deleteMany']> {
     return this.store.deleteMany(...args);
   }
+
+  cleanUp(...args: Parameters<BackupStore['cleanUp']>): ReturnType<BackupStore['cleanUp']> {
+    return this.store.cleanUp(...args);
+  }
 }
 
 export class Bench {
@@ -62,7 +67,11 @@ export class Bench {
 
   constructor(readonly cluster: FakeCluster) {}
 
-  create(wish: Partial<BackupWish> = {}, store: BackupStore = this.store): Promise<Manifest> {
+  create(
+    wish: Partial<BackupWish> = {},
+    store: BackupStore = this.store,
+    run: Partial<Pick<BackupParts, 'fence' | 'runner'>> = {},
+  ): Promise<Manifest> {
     this.clock.nowMs += 1_000;
     const { cluster: source, clock } = this;
     const parts = {
@@ -73,6 +82,7 @@ export class Bench {
       signal: NEVER,
       runner: 'test',
       onEvent: (event: BackupEvent) => this.events.push(event),
+      ...run,
     };
     return createBackup(parts, {
       tables: [],

@@ -12,6 +12,10 @@ import { GrpcError } from '../errors.js';
 export interface MessageEncoding {
   readonly name: string;
   compress(bytes: Uint8Array): Buffer | Promise<Buffer>;
+  /** The same where it comes in pieces anyway, some of them views of `bytes`. */
+  compressToPieces?(bytes: Uint8Array): Buffer[];
+  /** Whether the beginning of `bytes` becomes smaller: a guess at the whole for little work. */
+  isWorth?(bytes: Uint8Array): boolean;
   decompress(bytes: Uint8Array, bytesMax: number): Buffer | Promise<Buffer>;
 }
 

@@ -143,4 +143,26 @@ describe('framed snappy', () => {
     expect(codeOf(() => decodeAll(bomb, 99))).toContain('cannot hold 4294967295');
     expect(codeOf(() => new SnappyFramedDecoder(499).push(whole))).toContain('past 499 bytes');
   });
+
+  it('packs what can be packed also behind what cannot, and gives all of it back', () => {
+    const CHUNK = 64 * 1024;
+    const dense = (seed: number) => {
+      const bytes = Buffer.alloc(CHUNK);
+      for (let at = 0, state = seed; at < CHUNK; at += 4) {
+        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+        bytes.writeUInt32LE(state, at);
+      }
+      return bytes;
+    };
+    const light = Buffer.alloc(CHUNK, 'abc');
+    const whole = Buffer.concat([dense(1), dense(2), light, light, dense(3), light]);
+    const packed = snappy.compress(whole);
+    expect(packed).toBeInstanceOf(Buffer);
+    if (packed instanceof Promise) return;
+    // Three chunks as they are, and next to nothing for the others.
+    expect(packed.length).toBeGreaterThan(3 * CHUNK);
+    expect(packed.length).toBeLessThan(3.3 * CHUNK);
+    expect(decodeAll(packed, packed.length).equals(whole)).toBe(true);
+    expect(Buffer.concat(snappy.compressToPieces?.(whole) ?? []).equals(packed)).toBe(true);
+  });
 });

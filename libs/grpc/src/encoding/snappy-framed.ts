@@ -164,6 +164,8 @@ export class SnappyFramedEncoder {
   #started = false;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
+  /** The last chunk did not become smaller. */
+  #isDense = false;
 
   /**
    * Full chunks come out at once and may be views of `bytes`; less than a chunk is copied and kept
@@ -184,6 +186,13 @@ export class SnappyFramedEncoder {
     return this.#take(true);
   }
 
+  /** A whole stream of `bytes`; nothing was pushed before. */
+  whole(bytes: Uint8Array): Buffer[] {
+    this.#pending = [asBuffer(bytes)];
+    this.#pendingBytes = bytes.byteLength;
+    return this.#take(true);
+  }
+
   #take(last: boolean): Buffer[] {
     const [only] = this.#pending;
     const plain =
@@ -196,34 +205,47 @@ export class SnappyFramedEncoder {
     let at = 0;
     while (plain.length - at >= SNAPPY_CHUNK_PLAIN_BYTES_MAX || (last && at < plain.length)) {
       const end = Math.min(at + SNAPPY_CHUNK_PLAIN_BYTES_MAX, plain.length);
-      encodeChunk(plain.subarray(at, end), out);
+      this.#chunk(plain.subarray(at, end), out);
       at = end;
     }
     this.#pending = at < plain.length ? [Buffer.from(plain.subarray(at))] : [];
     this.#pendingBytes = plain.length - at;
     return out;
   }
+
+  #chunk(plain: Buffer, out: Buffer[]): void {
+    // Behind data that is packed already there is more of it: a look at a little of it is cheaper.
+    const packed = this.#isDense && !isWorth(plain) ? plain : pack(plain);
+    const worth = packed !== plain;
+    this.#isDense = !worth;
+    const header = Buffer.allocUnsafe(HEADER_BYTES + CHECKSUM_BYTES);
+    header.writeUInt8(worth ? CHUNK.compressed : CHUNK.plain, 0);
+    header.writeUIntLE(CHECKSUM_BYTES + packed.length, 1, 3);
+    header.writeUInt32LE(maskedChecksum(plain), HEADER_BYTES);
+    out.push(header, packed);
+  }
 }
 
-function encodeChunk(plain: Buffer, out: Buffer[]): void {
+/** What is looked at of a chunk behind one that could not be packed. */
+const PROBE_BYTES = 4 * 1024;
+
+/** The bytes themselves where packing is not worth it: as other writers do, less than an eighth saved is not. */
+function pack(plain: Buffer): Buffer {
   const packed = compressSync(plain);
-  // As other writers do: less than an eighth saved is not worth unpacking.
-  const worth = packed.length < plain.length - plain.length / 8;
-  const data = worth ? packed : plain;
-  const header = Buffer.allocUnsafe(HEADER_BYTES + CHECKSUM_BYTES);
-  header.writeUInt8(worth ? CHUNK.compressed : CHUNK.plain, 0);
-  header.writeUIntLE(CHECKSUM_BYTES + data.length, 1, 3);
-  header.writeUInt32LE(maskedChecksum(plain), HEADER_BYTES);
-  out.push(header, data);
+  return packed.length < plain.length - plain.length / 8 ? packed : plain;
+}
+
+function isWorth(plain: Uint8Array): boolean {
+  const probe = asBuffer(plain).subarray(0, PROBE_BYTES);
+  return pack(probe) !== probe;
 }
 
 /** For `grpc-encoding: snappy`. Fast enough both ways to be done at once, whatever the size. */
 export const snappy: MessageEncoding = {
   name: NAME,
-  compress(bytes) {
-    const encoder = new SnappyFramedEncoder();
-    return Buffer.concat([...encoder.push(bytes), ...encoder.end()]);
-  },
+  compress: (bytes) => Buffer.concat(compressToPieces(bytes)),
+  compressToPieces,
+  isWorth,
   decompress(bytes, bytesMax) {
     const decoder = new SnappyFramedDecoder(bytesMax);
     const plain = decoder.push(bytes);
@@ -232,6 +254,10 @@ export const snappy: MessageEncoding = {
     return plain.length === 1 && only !== undefined ? only : Buffer.concat(plain);
   },
 };
+
+function compressToPieces(bytes: Uint8Array): Buffer[] {
+  return new SnappyFramedEncoder().whole(bytes);
+}
 
 /** A stream that unpacks what is piped through it. */
 export function createSnappyDecodeStream(bytesMax?: number): Transform {

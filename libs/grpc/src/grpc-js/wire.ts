@@ -9,7 +9,7 @@
 import { type Metadata } from '@grpc/grpc-js';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { ACCEPTED_ENCODINGS } from '../encoding/registry.js';
-import { FrameDecoder } from '../server/frames.js';
+import { FrameDecoder, wholeFrame } from '../server/frames.js';
 import { toWellFormed } from '../server/request-headers.js';
 import { ServerCall, type CallHost, type CallStart, type CallWire } from '../server/server-call.js';
 import { GrpcStatusError, status } from '../status.js';
@@ -73,7 +73,7 @@ function createWire(frames: FrameCall, stream: ServerHttp2Stream, start: StreamS
     },
     sendFrame(frame, onWritable) {
       start.onSent();
-      frames.sendMessage(frame, () => undefined);
+      frames.sendMessage(wholeFrame(frame), () => undefined);
       if (!stream.writableNeedDrain) {
         return true;
       }

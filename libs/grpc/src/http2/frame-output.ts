@@ -94,10 +94,17 @@ export class FrameOutput {
     this.slab.writeUInt32BE(value, at + FRAME_HEAD_BYTES);
   }
 
-  /** The head of a frame whose payload follows as references. */
+  /** The head of a frame whose payload follows in pieces. */
   head(type: number, flags: number, streamId: number, payloadBytes: number): void {
     const at = this.reserve(FRAME_HEAD_BYTES);
     putHead(this.slab, at, payloadBytes, type, flags, streamId);
+  }
+
+  /** A piece of the payload of the frame whose head was the last. */
+  payload(piece: Buffer): void {
+    if (piece.length >= BY_REFERENCE_BYTES) return this.reference(piece);
+    const at = this.reserve(piece.length);
+    piece.copy(this.slab, at);
   }
 
   /**
@@ -121,7 +128,8 @@ export class FrameOutput {
 
   /** Bytes that are no frame: the preface. */
   raw(bytes: Buffer): void {
-    bytes.copy(this.slab, this.reserve(bytes.length));
+    const at = this.reserve(bytes.length);
+    bytes.copy(this.slab, at);
   }
 
   /** Hands over what has been gathered. */

@@ -2,11 +2,15 @@
  * Cuts the bytes of a connection into frames.
  *
  * In: chunks as the socket gives them. Out: one call a frame, with the place of its payload; a frame
- * that lies whole in a chunk is never copied, one that is cut by the end of a chunk is joined.
+ * that lies whole in a chunk is never copied, one that is cut by the end of a chunk is joined. A long frame
+ * of DATA is not waited for: its pieces are given as if each were a frame, its flag of the end with the last.
  *
  * Must never collect more than one frame, nor one that is longer than was announced.
  */
-import { ErrorCode, FRAME_HEAD_BYTES, Http2Error } from './constants.js';
+import { ErrorCode, Flag, FRAME_HEAD_BYTES, FrameType, Http2Error } from './constants.js';
+
+/** DATA of at least this size is given in pieces where it comes in pieces. */
+const IN_PIECES_BYTES_MIN = 4 * 1024;
 
 export interface FrameSink {
   /** The payload is `bytes[from..to)`. */
@@ -25,6 +29,10 @@ export class FrameParser {
   frames = 0;
   private held: Buffer | undefined;
   private heldBytes = 0;
+  /** What is still to come of a frame that is given in pieces. */
+  private partBytes = 0;
+  private partFlags = 0;
+  private partStreamId = 0;
 
   /** `frameSizeMax` is the SETTINGS_MAX_FRAME_SIZE of this end. */
   constructor(
@@ -34,19 +42,24 @@ export class FrameParser {
 
   /** Whether a frame has begun and not ended. */
   get isInFrame(): boolean {
-    return this.heldBytes > 0;
+    return this.heldBytes > 0 || this.partBytes > 0;
   }
 
   /** Throws Http2Error FRAME_SIZE_ERROR, and what the sink throws; of no use after that. */
   push(chunk: Buffer): void {
     let from = 0;
-    if (this.heldBytes > 0) {
+    if (this.partBytes > 0) from = this.givePart(chunk, 0);
+    else if (this.heldBytes > 0) {
       from = this.complete(chunk);
       if (from < 0) return;
     }
     while (chunk.length - from >= FRAME_HEAD_BYTES) {
       const end = from + FRAME_HEAD_BYTES + this.lengthAt(chunk, from);
-      if (end > chunk.length) break;
+      if (end > chunk.length) {
+        if (!this.beginsParts(chunk, from)) break;
+        from = this.givePart(chunk, from + FRAME_HEAD_BYTES);
+        continue;
+      }
       this.give(chunk, from, end);
       from = end;
     }
@@ -62,16 +75,48 @@ export class FrameParser {
       if (this.heldBytes < FRAME_HEAD_BYTES) return -1;
     }
     const held = this.held ?? chunk;
+    if (this.heldBytes === FRAME_HEAD_BYTES && this.beginsParts(held, 0)) {
+      this.forgetHeld();
+      return from < chunk.length ? this.givePart(chunk, from) : -1;
+    }
     const missing = FRAME_HEAD_BYTES + this.lengthAt(held, 0) - this.heldBytes;
     const taken = Math.min(missing, chunk.length - from);
     this.hold(chunk, from, from + taken);
     if (taken < missing) return -1;
     const whole = this.held ?? chunk;
     const bytes = this.heldBytes;
-    this.held = undefined;
-    this.heldBytes = 0;
+    this.forgetHeld();
     this.give(whole, 0, bytes);
     return from + taken;
+  }
+
+  private forgetHeld(): void {
+    this.held = undefined;
+    this.heldBytes = 0;
+  }
+
+  /** Whether the frame with this head is given in pieces; then its first may follow. */
+  private beginsParts(bytes: Buffer, at: number): boolean {
+    const length = this.lengthAt(bytes, at);
+    const flags = bytes[at + 4] ?? 0;
+    // Padding is cut off a frame as a whole.
+    const isPlainData = bytes[at + 3] === FrameType.Data && (flags & Flag.Padded) === 0;
+    if (!isPlainData || length < IN_PIECES_BYTES_MIN) return false;
+    this.partBytes = length;
+    this.partFlags = flags;
+    this.partStreamId = streamIdAt(bytes, at);
+    return true;
+  }
+
+  /** Gives what a chunk has of such a frame; where the chunk goes on. */
+  private givePart(chunk: Buffer, from: number): number {
+    const to = Math.min(from + this.partBytes, chunk.length);
+    this.partBytes -= to - from;
+    const isLast = this.partBytes === 0;
+    if (isLast) this.frames++;
+    const flags = isLast ? this.partFlags : this.partFlags & ~Flag.EndStream;
+    if (to > from) this.sink.frame(FrameType.Data, flags, this.partStreamId, chunk, from, to);
+    return to;
   }
 
   private hold(chunk: Buffer, from: number, to: number): void {
@@ -103,9 +148,19 @@ export class FrameParser {
   }
 
   private give(bytes: Buffer, at: number, end: number): void {
-    const streamId = bytes.readUInt32BE(at + 5) & 0x7fff_ffff;
     const from = at + FRAME_HEAD_BYTES;
     this.frames++;
-    this.sink.frame(bytes[at + 3] ?? 0, bytes[at + 4] ?? 0, streamId, bytes, from, end);
+    this.sink.frame(
+      bytes[at + 3] ?? 0,
+      bytes[at + 4] ?? 0,
+      streamIdAt(bytes, at),
+      bytes,
+      from,
+      end,
+    );
   }
+}
+
+function streamIdAt(bytes: Buffer, at: number): number {
+  return bytes.readUInt32BE(at + 5) & 0x7fff_ffff;
 }

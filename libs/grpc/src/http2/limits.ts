@@ -4,8 +4,11 @@
 
 /** What is announced for a connection as a whole; it is refilled as frames arrive. */
 export const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
-/** What is announced for a stream; it is refilled as messages are taken by whoever reads them. */
-export const STREAM_WINDOW_BYTES = 256 * 1024;
+/**
+ * What is announced for a stream; it is refilled as messages are taken by whoever reads them. A stream of
+ * large messages stops at it and goes on, and each refill is a write of its own: a batch of rows fits.
+ */
+export const STREAM_WINDOW_BYTES = 1024 * 1024;
 /** Bytes of messages that lie in memory because they are incomplete or nobody takes them. */
 export const INBOUND_BYTES_MAX = 256 * 1024 * 1024;
 /** Bytes of messages that wait for the other end to take them; then no new streams are served. */

@@ -45,14 +45,20 @@ export class SendQueues<S extends Http2Stream> {
     stream.sendWindow -= bytes;
   }
 
-  /** Sends DATA, or queues it. False when something of it waits. */
-  send(stream: S, payload: Buffer): boolean {
-    if (stream.closed || payload.length === 0) return stream.queuedBytes === 0;
-    (stream.queue ??= []).push(payload);
-    stream.queuedBytes += payload.length;
-    this.queuedBytes += payload.length;
-    this.pump(stream, Infinity);
+  /** Sends DATA, whole or in pieces, or queues it. False when something of it waits. */
+  send(stream: S, payload: Buffer | readonly Buffer[]): boolean {
+    if (stream.closed) return stream.queuedBytes === 0;
+    if (Buffer.isBuffer(payload)) this.enqueue(stream, payload);
+    else for (const piece of payload) this.enqueue(stream, piece);
+    if (stream.queuedBytes > 0) this.pump(stream, Infinity);
     return stream.queuedBytes === 0;
+  }
+
+  private enqueue(stream: S, piece: Buffer): void {
+    if (piece.length === 0) return;
+    (stream.queue ??= []).push(piece);
+    stream.queuedBytes += piece.length;
+    this.queuedBytes += piece.length;
   }
 
   /** Nothing follows what was sent so far: the stream ends with the last DATA, or with what `end` writes. */
@@ -121,24 +127,33 @@ export class SendQueues<S extends Http2Stream> {
     const { queue } = stream;
     let left = bytesMax;
     while (queue && left > 0 && !this.out.isCongested) {
-      const [first] = queue;
       const room = Math.min(this.window, stream.sendWindow, this.remote.frameSizeMax, left);
-      if (first === undefined || room <= 0) break;
-      const bytes = Math.min(room, first.length);
-      if (bytes === first.length) queue.shift();
-      else queue[0] = first.subarray(bytes);
+      const bytes = Math.min(room, stream.queuedBytes);
+      if (bytes <= 0) break;
       left -= bytes;
       stream.queuedBytes -= bytes;
       stream.piecesSent++;
       this.queuedBytes -= bytes;
       this.spend(stream, bytes);
-      const isEnd = stream.end === 'data' && queue.length === 0;
-      const piece = bytes === first.length ? first : first.subarray(0, bytes);
-      this.out.frame(FrameType.Data, isEnd ? Flag.EndStream : 0, stream.id, piece);
+      const isEnd = stream.end === 'data' && stream.queuedBytes === 0;
+      this.writeData(stream.id, isEnd ? Flag.EndStream : 0, queue, bytes);
     }
     if (stream.queuedBytes === 0) this.drained(stream);
     else if (stream.sendWindow > 0) this.ready.add(stream);
     else this.ready.delete(stream);
+  }
+
+  /** One frame of the first `bytes` of a queue, which takes them from it. */
+  private writeData(streamId: number, flags: number, queue: Buffer[], bytes: number): void {
+    const only = cutFrom(queue, bytes);
+    if (only.length === bytes) return this.out.frame(FrameType.Data, flags, streamId, only);
+    this.out.head(FrameType.Data, flags, streamId, bytes);
+    this.out.payload(only);
+    for (let missing = bytes - only.length; missing > 0;) {
+      const piece = cutFrom(queue, missing);
+      this.out.payload(piece);
+      missing -= piece.length;
+    }
   }
 
   private drained(stream: S): void {
@@ -159,4 +174,16 @@ export class SendQueues<S extends Http2Stream> {
     else end?.();
     this.onEnd(stream);
   }
+}
+
+/** The first piece of a queue, or of it what `bytesMax` allows. */
+function cutFrom(queue: Buffer[], bytesMax: number): Buffer {
+  const [first] = queue;
+  if (first === undefined) throw new Error('a queue has less than was counted');
+  if (first.length <= bytesMax) {
+    queue.shift();
+    return first;
+  }
+  queue[0] = first.subarray(bytesMax);
+  return first.subarray(0, bytesMax);
 }

@@ -10,6 +10,7 @@ import { type CallOptions } from '../client.js';
 import { type MessageEncoding } from '../encoding/encoding.js';
 import { findEncoding } from '../encoding/registry.js';
 import { type ReceivedMetadata } from '../metadata.js';
+import { type Frame } from '../server/frames.js';
 import { type MetadataPairs } from '../server/server-call.js';
 import { GrpcStatusError, status } from '../status.js';
 import { type AnswerSink } from './client-answers.js';
@@ -35,7 +36,7 @@ export interface CallHost {
 /** One message, plain or in its frame; or a pump for many. */
 export type CallRequest =
   | { readonly kind: 'message'; readonly message: Uint8Array }
-  | { readonly kind: 'frame'; readonly frame: Buffer }
+  | { readonly kind: 'frame'; readonly frame: Frame }
   | { readonly kind: 'pump'; readonly pump: RequestPump };
 
 /** How much earlier a server may count the end of the same deadline: headers carry milliseconds. */

@@ -20,7 +20,7 @@ import {
 import { Http2Connection } from '../http2/connection.js';
 import { CONCURRENT_STREAMS_MAX } from '../http2/limits.js';
 import { type KeepaliveOptions } from '../keepalive.js';
-import { FRAME_HEADER_BYTES } from '../server/frames.js';
+import { encodeFrame, type Frame, FRAME_HEADER_BYTES } from '../server/frames.js';
 import { RequestBlocks, type RequestCommon } from './client-request-blocks.js';
 import { ResponseHeads } from './client-response-heads.js';
 import { ClientStream, type StreamUser } from './client-stream.js';
@@ -100,15 +100,12 @@ export class ClientConnection extends Http2Connection<ClientStream> {
       this.localEnd(stream);
       return;
     }
-    const prefix = Buffer.alloc(FRAME_HEADER_BYTES);
-    prefix.writeUInt32BE(message.length, 1);
-    this.queues.send(stream, prefix);
-    this.queues.send(stream, Buffer.from(message.buffer, message.byteOffset, message.length));
+    this.queues.send(stream, encodeFrame(message, false));
     this.queues.finish(stream, 'data');
   }
 
   /** False when something of it waits; `stream.onWritable` is called when nothing does any more. */
-  sendFrame(stream: ClientStream, frame: Buffer): boolean {
+  sendFrame(stream: ClientStream, frame: Frame): boolean {
     return this.queues.send(stream, frame);
   }
 

@@ -8,13 +8,14 @@
  */
 import { type MessageSource } from '../client.js';
 import { type MessageEncoding } from '../encoding/encoding.js';
-import { packMessage } from '../server/message-packing.js';
+import { type Frame, frameBytes } from '../server/frames.js';
+import { MessagePacker } from '../server/message-packing.js';
 import { REPLAY_BYTES_MAX } from './client-limits.js';
 
 /** The stream that takes the requests; another one after the call began again. */
 export interface RequestStream {
   /** Sends a frame; false when something waits. */
-  send(frame: Buffer): boolean;
+  send(frame: Frame): boolean;
   end(): void;
   whenWritable(wake: () => void): void;
 }
@@ -25,7 +26,7 @@ export class RequestPump {
   private isOver = false;
   private hasBegun = false;
   private hasEnded = false;
-  private replay: Buffer[] | undefined = [];
+  private replay: Frame[] | undefined = [];
   private replayBytes = 0;
   private wake: (() => void) | undefined;
 
@@ -73,9 +74,10 @@ export class RequestPump {
   }
 
   private async run(): Promise<void> {
+    const packer = new MessagePacker(this.encoding);
     for await (const message of this.source) {
       if (this.isOver) return;
-      const packed = packMessage(this.encoding, message);
+      const packed = packer.pack(message);
       const frame = packed instanceof Promise ? await packed : packed;
       while (!this.mayWrite && !this.isOver) await this.writable();
       if (this.isOver) return;
@@ -88,7 +90,7 @@ export class RequestPump {
     this.stream?.end();
   }
 
-  private write(frame: Buffer): void {
+  private write(frame: Frame): void {
     const { stream } = this;
     if (stream === undefined || stream.send(frame)) return;
     this.mayWrite = false;
@@ -99,10 +101,10 @@ export class RequestPump {
     });
   }
 
-  private keep(frame: Buffer): void {
+  private keep(frame: Frame): void {
     if (this.replay === undefined) return;
     this.replay.push(frame);
-    this.replayBytes += frame.length;
+    this.replayBytes += frameBytes(frame);
     if (this.replayBytes > REPLAY_BYTES_MAX) this.replay = undefined;
   }
 

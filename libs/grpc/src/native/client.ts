@@ -18,7 +18,7 @@ import { identity } from '../encoding/identity.js';
 import { findEncoding } from '../encoding/registry.js';
 import { GrpcError } from '../errors.js';
 import { metadataPairs } from '../metadata.js';
-import { packMessage } from '../server/message-packing.js';
+import { MessagePacker } from '../server/message-packing.js';
 import { type MetadataPairs } from '../server/server-call.js';
 import { GrpcStatusError, status } from '../status.js';
 import {
@@ -115,7 +115,7 @@ export class NativeClient implements GrpcClient {
       call.start(startedMs);
     };
     if (encoding === identity) return begin({ kind: 'message', message });
-    const packed = packMessage(encoding, message);
+    const packed = new MessagePacker(encoding).pack(message);
     if (!(packed instanceof Promise)) return begin({ kind: 'frame', frame: packed });
     packed
       .then((frame) => begin({ kind: 'frame', frame }))

@@ -20,7 +20,7 @@ import {
 import { Http2Connection } from '../http2/connection.js';
 import { RESETS_BURST, RESETS_PER_SECOND, STREAM_WINDOW_BYTES } from '../http2/limits.js';
 import { RateLimit } from '../http2/rate-limit.js';
-import { FRAME_HEADER_BYTES } from '../server/frames.js';
+import { encodeFrame, type Frame, FRAME_HEADER_BYTES } from '../server/frames.js';
 import { peerName } from '../server/listener.js';
 import { type MethodTable } from '../server/method-table.js';
 import { PingPolicy, TOO_MANY_PINGS } from '../server/ping-policy.js';
@@ -225,10 +225,7 @@ export class ServerConnection extends Http2Connection<AnyStream> {
       this.queues.spend(stream, bytes);
       this.out.message(0, stream.id, message);
     } else {
-      const prefix = Buffer.alloc(FRAME_HEADER_BYTES);
-      prefix.writeUInt32BE(message.length, 1);
-      this.queues.send(stream, prefix);
-      this.queues.send(stream, Buffer.from(message.buffer, message.byteOffset, message.length));
+      this.queues.send(stream, encodeFrame(message, false));
     }
     this.sendStatus(stream, true, status.OK, '', trailers);
   }
@@ -237,7 +234,7 @@ export class ServerConnection extends Http2Connection<AnyStream> {
     this.writeHeaders(stream.id, this.blocks.headers(encoding, pairs), false);
   }
 
-  sendData(stream: ServerStream, frame: Buffer): boolean {
+  sendData(stream: ServerStream, frame: Frame): boolean {
     return this.queues.send(stream, frame);
   }
 

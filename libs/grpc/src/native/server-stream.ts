@@ -8,7 +8,7 @@
 import { ErrorCode, Http2Error } from '../http2/constants.js';
 import { WAITING_MESSAGE_COST_BYTES } from '../http2/limits.js';
 import { Http2Stream } from '../http2/stream.js';
-import { FRAME_HEADER_BYTES, FrameDecoder, unpinned } from '../server/frames.js';
+import { type Frame, FRAME_HEADER_BYTES, FrameDecoder, unpinned } from '../server/frames.js';
 import { ServerCall, type CallWire, type MetadataPairs } from '../server/server-call.js';
 import { GrpcStatusError, status, type StatusCode } from '../status.js';
 import { type MessageBytes } from '../transport.js';
@@ -258,7 +258,7 @@ export class ServerStream extends Http2Stream implements CallWire, UnaryWire {
     this.connection.sendHeaders(this, this.target.answerEncoding.name, pairs);
   }
 
-  sendFrame(frame: Buffer, onWritable: () => void): boolean {
+  sendFrame(frame: Frame, onWritable: () => void): boolean {
     if (this.connection.sendData(this, frame)) return true;
     this.onWritable = onWritable;
     return false;

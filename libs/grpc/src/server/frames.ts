@@ -20,12 +20,49 @@ const BLOCK_BYTES_MAX = 16 * 1024;
 /** A view that is less than this share of what it keeps alive is copied. */
 const SHARE_MIN = 1 / 4;
 
-export function encodeFrame(message: Uint8Array, compressed: boolean): Buffer {
+/** A frame on its way out: whole, or its header and what follows it in pieces. */
+export type Frame = Buffer | readonly Buffer[];
+
+/** From this size on a message is sent as it lies, and not copied behind its header. */
+const BY_REFERENCE_BYTES_MIN = 8 * 1024;
+
+/** `message` must not change any more: the frame may be made of it. */
+export function encodeFrame(message: Uint8Array, compressed: boolean): Frame {
+  const flag = compressed ? FLAG_COMPRESSED : 0;
+  if (message.byteLength >= BY_REFERENCE_BYTES_MIN) {
+    return [frameHeader(message.byteLength, flag), asBuffer(message)];
+  }
   const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + message.byteLength);
-  frame.writeUInt8(compressed ? FLAG_COMPRESSED : 0, 0);
+  frame.writeUInt8(flag, 0);
   frame.writeUInt32BE(message.byteLength, 1);
   frame.set(message, FRAME_HEADER_BYTES);
   return frame;
+}
+
+/** A frame of the pieces of a packed message. */
+export function frameOfPieces(pieces: readonly Buffer[]): Frame {
+  let bytes = 0;
+  for (const piece of pieces) bytes += piece.length;
+  return [frameHeader(bytes, FLAG_COMPRESSED), ...pieces];
+}
+
+export function frameBytes(frame: Frame): number {
+  if (Buffer.isBuffer(frame)) return frame.length;
+  let bytes = 0;
+  for (const piece of frame) bytes += piece.length;
+  return bytes;
+}
+
+/** In one piece, for whoever cannot send several. */
+export function wholeFrame(frame: Frame): Buffer {
+  return Buffer.isBuffer(frame) ? frame : Buffer.concat(frame);
+}
+
+function frameHeader(messageBytes: number, flag: number): Buffer {
+  const header = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
+  header.writeUInt8(flag, 0);
+  header.writeUInt32BE(messageBytes, 1);
+  return header;
 }
 
 /** The same bytes, without keeping much more memory alive than they are. */
@@ -34,10 +71,12 @@ export function unpinned(bytes: Buffer): Buffer {
 }
 
 export class FrameDecoder {
-  /** What is there of the frame at the front; the last may have room behind `#tailBytes`. */
+  /** What is there of the frame at the front, until half of it is; the last may have room behind `#tailBytes`. */
   #pieces: Buffer[] = [];
   #tail: Buffer | undefined;
   #tailBytes = 0;
+  /** The frame at the front, once half of it is there. */
+  #frame: Buffer | undefined;
   #bytes = 0;
   /** Length of the frame at the front, once its header is there. */
   #frameBytes: number | undefined;
@@ -76,7 +115,9 @@ export class FrameDecoder {
         }
         if (this.#refused) break;
       }
-      at += this.#keep(bytes.subarray(at, at + this.#missingBytes()));
+      const taken = Math.min(this.#missingBytes(), bytes.length - at);
+      this.#keep(bytes, at, at + taken);
+      at += taken;
       if (this.#frameBytes === undefined && this.#bytes === FRAME_HEADER_BYTES) {
         this.#measure(this.#join(), 0);
       }
@@ -101,22 +142,40 @@ export class FrameDecoder {
     this.onTooLarge(messageBytes);
   }
 
-  #keep(piece: Buffer): number {
+  #keep(bytes: Buffer, from: number, to: number): void {
+    const frame = this.#frame ?? this.#beginFrame(to - from);
+    if (frame !== undefined) bytes.copy(frame, this.#bytes, from, to);
+    else this.#keepPiece(bytes.subarray(from, to));
+    this.#bytes += to - from;
+  }
+
+  /** Room for the whole frame, once half of it is there: memory stays within twice what came. */
+  #beginFrame(more: number): Buffer | undefined {
+    const whole = this.#frameBytes;
+    if (whole === undefined || (this.#bytes + more) * 2 < whole) return undefined;
+    const frame = Buffer.allocUnsafeSlow(whole);
+    this.#cutTail();
+    let at = 0;
+    for (const piece of this.#pieces) at += piece.copy(frame, at);
+    this.#pieces = [];
+    this.#frame = frame;
+    return frame;
+  }
+
+  #keepPiece(piece: Buffer): void {
     if (piece.length >= PIECE_BYTES_MIN) {
       this.#cutTail();
       this.#pieces.push(unpinned(piece));
-    } else {
-      if (this.#tail === undefined || this.#tail.length - this.#tailBytes < piece.length) {
-        this.#cutTail();
-        // As much again as there is: memory stays within twice what came.
-        const room = Math.min(this.#bytes, this.#missingBytes(), BLOCK_BYTES_MAX);
-        this.#tail = Buffer.allocUnsafeSlow(Math.max(piece.length, room));
-      }
-      piece.copy(this.#tail, this.#tailBytes);
-      this.#tailBytes += piece.length;
+      return;
     }
-    this.#bytes += piece.length;
-    return piece.length;
+    if (this.#tail === undefined || this.#tail.length - this.#tailBytes < piece.length) {
+      this.#cutTail();
+      // As much again as there is: memory stays within twice what came.
+      const room = Math.min(this.#bytes, this.#missingBytes(), BLOCK_BYTES_MAX);
+      this.#tail = Buffer.allocUnsafeSlow(Math.max(piece.length, room));
+    }
+    piece.copy(this.#tail, this.#tailBytes);
+    this.#tailBytes += piece.length;
   }
 
   #cutTail(): void {
@@ -133,7 +192,7 @@ export class FrameDecoder {
   }
 
   #take(): Buffer {
-    const frame = this.#join();
+    const frame = this.#frame ?? this.#join();
     this.#clear();
     return frame;
   }
@@ -142,6 +201,7 @@ export class FrameDecoder {
     this.#pieces = [];
     this.#tail = undefined;
     this.#tailBytes = 0;
+    this.#frame = undefined;
     this.#bytes = 0;
     this.#frameBytes = undefined;
   }

@@ -28,7 +28,8 @@ import {
 } from '../transport.js';
 import { watchCall, type CallWatch } from './call-watch.js';
 import { InboundMessages } from './inbound-messages.js';
-import { packMessage, unpackError, unpackFrame } from './message-packing.js';
+import { type Frame } from './frames.js';
+import { MessagePacker, unpackError, unpackFrame } from './message-packing.js';
 import { type RegisteredMethod } from './method-table.js';
 
 export type MetadataPairs = readonly (readonly [string, MetadataValue])[];
@@ -38,7 +39,7 @@ export interface CallWire {
   /** Sends the headers; called at most once, before the first frame. */
   sendHeaders(pairs: MetadataPairs): void;
   /** Sends a frame. False when the reader is behind; `onWritable` is then called once. */
-  sendFrame(frame: Buffer, onWritable: () => void): boolean;
+  sendFrame(frame: Frame, onWritable: () => void): boolean;
   /** Ends the call in order, after all frames sent before. */
   sendStatus(code: StatusCode, message: string, trailers: MetadataPairs): void;
   /** Cuts the call at once; for a reader that would never see a status. */
@@ -84,6 +85,7 @@ export class ServerCall implements CallContext, MessageSink {
   #done = false;
   #abort: AbortController | undefined;
   #headers: [string, MetadataValue][] | undefined;
+  #packer: MessagePacker | undefined;
   #headersSent = false;
   #trailers: [string, MetadataValue][] | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -347,7 +349,7 @@ export class ServerCall implements CallContext, MessageSink {
     }
   }
 
-  #answerFrame(frame: Buffer): void {
+  #answerFrame(frame: Frame): void {
     if (this.#end === undefined) {
       this.#send(frame, () => undefined);
       this.#succeed();
@@ -441,9 +443,10 @@ export class ServerCall implements CallContext, MessageSink {
       : this.#sendOrWait(frame);
   }
 
-  #pack(message: MessageBytes): Buffer | Promise<Buffer> {
+  #pack(message: MessageBytes): Frame | Promise<Frame> {
     const { answerEncoding, method } = this.start;
-    return packMessage(answerEncoding, message, method.packing?.bytesMin);
+    this.#packer ??= new MessagePacker(answerEncoding, method.packing?.bytesMin);
+    return this.#packer.pack(message);
   }
 
   /** Keeps writes in order while one of them waits. */
@@ -458,7 +461,7 @@ export class ServerCall implements CallContext, MessageSink {
     return written;
   }
 
-  #sendOrWait(frame: Buffer): Promise<void> | undefined {
+  #sendOrWait(frame: Frame): Promise<void> | undefined {
     if (this.#end instanceof GrpcStatusError) {
       throw this.#end;
     }
@@ -477,7 +480,7 @@ export class ServerCall implements CallContext, MessageSink {
     });
   }
 
-  #send(frame: Buffer, onWritable: () => void): boolean {
+  #send(frame: Frame, onWritable: () => void): boolean {
     if (!this.#headersSent) {
       this.#sendHeaders();
     }

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkMetadataPair } from '../metadata.js';
 import { status, statusLabel, toStatusCode } from '../status.js';
-import { encodeFrame, FrameDecoder } from './frames.js';
+import { encodeFrame, frameBytes, FrameDecoder, frameOfPieces, wholeFrame } from './frames.js';
 import { MethodTable } from './method-table.js';
 import { PingPolicy } from './ping-policy.js';
 import { encodeStatusMessage, parseDeadline, toWellFormed } from './request-headers.js';
@@ -17,7 +17,7 @@ describe('frames', () => {
         fc.array(fc.tuple(fc.uint8Array({ maxLength: 300 }), fc.boolean()), { maxLength: 20 }),
         fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1 }),
         (messages, cuts) => {
-          const sent = messages.map(([bytes, packed]) => encodeFrame(bytes, packed));
+          const sent = messages.map(([bytes, packed]) => wholeFrame(encodeFrame(bytes, packed)));
           const stream = Buffer.concat(sent);
           const decoder = new FrameDecoder(300, () => expect.unreachable());
           const got: Buffer[] = [];
@@ -37,10 +37,50 @@ describe('frames', () => {
   it('over the limit are reported once, by their header alone', () => {
     const sizes: number[] = [];
     const decoder = new FrameDecoder(10, (bytes) => sizes.push(bytes));
-    expect(decoder.write(encodeFrame(Buffer.alloc(10), false))).toHaveLength(1);
+    expect(decoder.write(wholeFrame(encodeFrame(Buffer.alloc(10), false)))).toHaveLength(1);
     expect(decoder.write(Buffer.from([0, 0xff, 0xff, 0xff, 0xff]))).toEqual([]);
-    expect(decoder.write(encodeFrame(Buffer.alloc(1), false))).toEqual([]);
+    expect(decoder.write(wholeFrame(encodeFrame(Buffer.alloc(1), false)))).toEqual([]);
     expect(sizes).toEqual([0xffffffff]);
+  });
+
+  it('of large messages come out as they went in, whatever becomes of the chunks then', () => {
+    const size = fc.oneof(fc.nat(100), fc.integer({ min: 8_000, max: 300_000 }));
+    const cut = fc.oneof(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 1, max: 65_536 }));
+    fc.assert(
+      fc.property(
+        fc.array(size, { maxLength: 4 }),
+        fc.array(cut, { minLength: 1, maxLength: 4 }),
+        (sizes, cuts) => {
+          const sent = sizes.map((bytes, nth) =>
+            encodeFrame(Buffer.alloc(bytes, `${nth}abcdefgh`), nth % 2 === 0),
+          );
+          const stream = Buffer.concat(sent.map(wholeFrame));
+          expect(stream.length).toBe(sent.reduce((sum, frame) => sum + frameBytes(frame), 0));
+          const decoder = new FrameDecoder(300_000, () => expect.unreachable());
+          const got: Buffer[] = [];
+          for (let at = 0, turn = 0; at < stream.length; turn += 1) {
+            const end = at + (cuts[turn % cuts.length] ?? 1);
+            got.push(
+              ...decoder
+                .write(Buffer.from(stream.subarray(at, end)))
+                .map((frame) => Buffer.from(frame)),
+            );
+            at = end;
+          }
+          expect(Buffer.concat(got).equals(stream)).toBe(true);
+          expect(got).toHaveLength(sizes.length);
+          expect(decoder.isMidway).toBe(false);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('of messages in pieces are those of the whole', () => {
+    const pieces = [Buffer.from('one'), Buffer.alloc(20_000, 'x'), Buffer.from('two')];
+    const whole = wholeFrame(encodeFrame(Buffer.concat(pieces), true));
+    expect(wholeFrame(frameOfPieces(pieces)).equals(whole)).toBe(true);
+    expect(frameBytes(frameOfPieces(pieces))).toBe(whole.length);
   });
 });
 

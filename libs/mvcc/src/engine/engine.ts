@@ -83,6 +83,11 @@ export interface Engine {
   sync(): Promise<void>;
   properties(): EngineProperties;
   /**
+   * So much of what was written is still to be put in order that the engine may soon hold up writes, and with
+   * them whoever reads on the same thread. Whoever writes in bulk waits until it is over.
+   */
+  isBehind(): boolean;
+  /**
    * Waits for running syncs, closes open views and the store; idempotent. Any use afterwards throws
    * an `EngineError` with code `ENGINE_CLOSED`.
    */

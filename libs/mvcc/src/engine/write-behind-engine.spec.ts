@@ -108,6 +108,7 @@ function watched(engine: Engine, before: () => void): Engine {
     deleteRange: (range) => engine.deleteRange(range),
     sync: () => engine.sync(),
     properties: () => engine.properties(),
+    isBehind: () => engine.isBehind(),
     close: () => engine.close(),
   };
 }

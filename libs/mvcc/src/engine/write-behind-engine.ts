@@ -76,6 +76,10 @@ export class WriteBehindEngine implements Engine {
     return this.engine.properties();
   }
 
+  isBehind(): boolean {
+    return this.engine.isBehind();
+  }
+
   async close(): Promise<void> {
     try {
       if (this.engine.isOpen) this.settle();

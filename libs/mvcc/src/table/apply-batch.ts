@@ -17,7 +17,7 @@ import { isInRange, type Keyspace } from './keyspace.js';
 import { encodeMeta, type Meta } from './meta-row.js';
 import { decodeVersion, owned, Version, VersionEncoder } from './row-codec.js';
 import { type CursorOptions, LatestReader, type RowCursor, type RowReader } from './row-reader.js';
-import { type TableRow } from './table-types.js';
+import { type PlacedRow } from './table-types.js';
 
 const NO_SCOPE = -1;
 
@@ -29,6 +29,8 @@ class Cell {
   scope = NO_SCOPE;
   /** Was changed in this batch. */
   isChanged = false;
+  /** `row` is one that was written as it is: nobody has asked for it. */
+  isPlaced = false;
   /** The engine holds a row of the key. */
   isStored: boolean;
 
@@ -60,6 +62,9 @@ export class ApplyBatch implements RowReader {
   private scope = 0;
   /** Revision that is open; undefined between revisions. */
   private revision: number | undefined = undefined;
+  private keepsHistory = true;
+  /** Rows are in it that no read of this batch would find. */
+  private isUnread = false;
 
   constructor(
     private readonly engine: Engine,
@@ -85,6 +90,7 @@ export class ApplyBatch implements RowReader {
    * if they change in this order, given as the same objects.
    */
   prefetch(keys: readonly Buffer[]): void {
+    this.requireKnown();
     const missing: Cell[] = [];
     const missingKeys: Buffer[] = [];
     const cells: Cell[] = [];
@@ -107,6 +113,8 @@ export class ApplyBatch implements RowReader {
     this.expectedCells = cells;
     this.expectedAt = 0;
     if (missing.length === 0) return;
+    // Rows that fill a table come in the order of keys: one look finds that none of them is there.
+    if (this.meta.fill !== undefined && this.endsBefore(leastOf(missing))) return;
     const found = this.engine.getMany(missingKeys);
     for (let at = 0; at < missing.length; at++) {
       const cell = missing[at];
@@ -117,6 +125,18 @@ export class ApplyBatch implements RowReader {
     }
   }
 
+  /** Whether the engine has no row at this key, and none behind it. */
+  private endsBefore(key: Buffer | undefined): boolean {
+    if (!key) return true;
+    const range = this.keyspace.liveRange({ start: key, end: undefined });
+    const iterator = this.engine.iterator({ ...range, content: 'keys' });
+    try {
+      return iterator.read(1).items.length === 0;
+    } finally {
+      iterator.close();
+    }
+  }
+
   /** Remembers a row that a cursor of this batch gave, so that it is not read again. */
   adopt(row: Version): void {
     const name = cellName(row.key);
@@ -124,12 +144,14 @@ export class ApplyBatch implements RowReader {
   }
 
   get(key: Uint8Array): Version | undefined {
+    this.requireKnown();
     const cell = this.cells.get(cellName(key));
     if (cell === undefined) return this.latest.get(key);
     return cell.row && owned(cell.row);
   }
 
   open(options: CursorOptions): RowCursor {
+    this.requireKnown();
     const changed = this.changed.filter((cell) => isInRange(cell.key, options.range));
     const stored = this.latest.open(options);
     if (changed.length === 0) return stored;
@@ -168,6 +190,7 @@ export class ApplyBatch implements RowReader {
     const revision = this.requireRevision();
     const cell = this.cellOf(key);
     this.touch(cell);
+    cell.isPlaced = false;
     const previous = cell.row;
     cell.row = new Version(
       cell.key,
@@ -196,22 +219,49 @@ export class ApplyBatch implements RowReader {
    * Writes a row as it is: what was there is gone without a trace. No read at a revision may ever reach
    * back before it.
    */
-  place(row: TableRow): void {
+  place(row: PlacedRow): void {
     this.endRevision();
     const { meta } = this;
-    const { key, value, createRevision, modRevision, version, lease } = row;
+    const { key } = row;
     const cell = this.cellOf(key);
     if (cell.row !== undefined) {
       meta.keys -= 1;
       meta.liveBytes -= key.length + cell.row.value.length;
     }
-    cell.row = new Version(key, value, createRevision, modRevision, version, lease, meta.epoch);
-    meta.keys += 1;
-    meta.liveBytes += key.length + value.length;
-    meta.revision = Math.max(meta.revision, modRevision);
+    cell.row = this.placed(row);
+    cell.isPlaced = true;
     if (cell.isChanged) return;
     cell.isChanged = true;
     this.changed.push(cell);
+  }
+
+  /**
+   * The same of rows that come in the order of keys, all of them behind what there is: nothing is asked for
+   * each, and nothing kept of it. False, and nothing done, if they do not lie like that, or if something in
+   * this batch was read or changed. The batch can only be written afterwards: it knows nothing of them.
+   */
+  placeBehindAll(rows: readonly PlacedRow[]): boolean {
+    const first = rows[0];
+    if (first === undefined || this.cells.size > 0 || !isAscending(rows)) return false;
+    this.endRevision();
+    if (!this.endsBefore(first.key)) return false;
+    for (const row of rows) {
+      this.rows.put(this.keyspace.liveKey(row.key), this.encoder.encode(this.placed(row)));
+    }
+    this.isUnread = true;
+    return true;
+  }
+
+  /**
+   * What is changed until the end of `run` supersedes versions without a trace. No read at a revision may
+   * ever reach back before it.
+   */
+  withoutHistory(run: () => void): void {
+    this.endRevision();
+    this.keepsHistory = false;
+    run();
+    this.endRevision();
+    this.keepsHistory = true;
   }
 
   /** Takes the net effect of the open revision. */
@@ -239,6 +289,11 @@ export class ApplyBatch implements RowReader {
       this.runs?.clear();
       throw error;
     }
+    if (this.isUnread) {
+      this.versions?.clear();
+      this.runs?.clear();
+      return;
+    }
     if (this.versions !== undefined) this.keep(this.versions);
     if (this.runs?.isEmpty === false) this.noteChanges(this.runs);
   }
@@ -248,10 +303,10 @@ export class ApplyBatch implements RowReader {
     this.rows.close();
   }
 
-  /** What was put may be read soon; what was deleted is only forgotten. */
+  /** What was put may be read soon; what was deleted, or comes with a whole table, is only forgotten. */
   private keep(versions: TableVersions): void {
-    for (const { key, row } of this.changed) {
-      if (row === undefined) versions.drop(key);
+    for (const { key, row, isPlaced } of this.changed) {
+      if (row === undefined || isPlaced) versions.drop(key);
       else versions.set(key, row);
     }
   }
@@ -260,19 +315,31 @@ export class ApplyBatch implements RowReader {
     for (const { key } of this.changed) runs.changed(key);
   }
 
+  /** The row as a version, counted in. */
+  private placed({ key, value, createRevision, modRevision, version }: PlacedRow): Version {
+    const { meta } = this;
+    meta.keys += 1;
+    meta.liveBytes += key.length + value.length;
+    meta.revision = Math.max(meta.revision, modRevision);
+    return new Version(key, value, createRevision, modRevision, version, 0, meta.epoch);
+  }
+
   private settle(cell: Cell, revision: number): void {
     const { base, row, key } = cell;
     if (base === undefined && row === undefined) return;
     const { meta } = this;
     if (base !== undefined) {
-      meta.historyRows += 1;
-      meta.supersededTotal += 1;
       meta.keys -= 1;
       meta.liveBytes -= key.length + base.value.length;
     }
     if (row !== undefined) {
       meta.keys += 1;
       meta.liveBytes += key.length + row.value.length;
+    }
+    if (!this.keepsHistory) return;
+    if (base !== undefined) {
+      meta.historyRows += 1;
+      meta.supersededTotal += 1;
     }
     this.history.add(meta.epoch, revision, {
       key,
@@ -302,6 +369,7 @@ export class ApplyBatch implements RowReader {
   }
 
   private cellOf(key: Buffer): Cell {
+    this.requireKnown();
     const { expectedAt } = this;
     if (this.expectedKeys[expectedAt] === key) {
       const expected = this.expectedCells[expectedAt];
@@ -318,10 +386,29 @@ export class ApplyBatch implements RowReader {
     return cell;
   }
 
+  private requireKnown(): void {
+    if (this.isUnread) throw new Error('a batch with rows that it does not know is only written');
+  }
+
   private requireRevision(): number {
     if (this.revision === undefined) throw new Error('a change outside of a revision');
     return this.revision;
   }
+}
+
+function isAscending(rows: readonly PlacedRow[]): boolean {
+  let last: Buffer | undefined;
+  for (const { key } of rows) {
+    if (last !== undefined && Buffer.compare(last, key) >= 0) return false;
+    last = key;
+  }
+  return true;
+}
+
+function leastOf(cells: readonly Cell[]): Buffer | undefined {
+  let least: Buffer | undefined;
+  for (const { key } of cells) if (!least || Buffer.compare(key, least) < 0) least = key;
+  return least;
 }
 
 function byKey(one: Cell, other: Cell): number {

@@ -3,14 +3,15 @@
  *
  * In: a decoded command, the index of its entry, and the batch it goes into. Out: the result its
  * proposer waits for. A command carries its revision as `leader_index` when it comes from a leader
- * cluster, else its revision is the entry's index, and above that what the table's offset says. One whose leader index does not grow was applied
- * before and must never be applied again: its Txn might take the other branch now.
+ * cluster, else its revision is the entry's index, and above that what the table's offset says. One whose
+ * leader index does not grow was applied before and must never be applied again: its Txn might take the other
+ * branch now.
  */
 import { mvccV1 } from '@flotilla/proto';
 import { type ApplyBatch } from './apply-batch.js';
 import { type DecodedCommand, type PutCommand, safeNumber } from './command-decoder.js';
 import { allHold, conditionOf } from './condition.js';
-import { passFence } from './fence.js';
+import { keepCheck, passFence } from './fence.js';
 import { applyAdoption, applyFill } from './filling.js';
 import { deleteKeys, putPair, runOperation } from './operations.js';
 import { TableError } from './table-error.js';
@@ -26,18 +27,25 @@ export function applyCommand(
 ): ApplyResult {
   const { meta } = batch;
   const inherited = entryIndex + meta.revisionOffset;
+  const before = meta.leaderIndex;
   // What a filling has left is of no use once the table is written to.
   if (decoded.kind === 'put') {
     if (meta.fill !== undefined) meta.fill = undefined;
-    return applyPut(batch, decoded, inherited);
+    const result = applyPut(batch, decoded, inherited);
+    keepCheck(meta, before, undefined);
+    return result;
   }
-  const { fence, fill, adoption } = decoded.command;
-  if (fill !== undefined) return applyFill(batch, fill);
+  if (decoded.kind === 'fill') {
+    return applyFill(batch, decoded.fill, (replayed) => applyMessage(batch, replayed, inherited));
+  }
+  const { fence, adoption } = decoded.command;
   if (adoption !== undefined) return applyAdoption(batch, adoption, entryIndex);
   if (meta.fill !== undefined) meta.fill = undefined;
   const refused = fence && passFence(meta, fence);
   if (refused !== undefined) return { ...skipped(0), refused };
-  return applyMessage(batch, decoded.command, inherited);
+  const result = applyMessage(batch, decoded.command, inherited);
+  keepCheck(meta, before, fence?.check);
+  return result;
 }
 
 function applyPut(batch: ApplyBatch, put: PutCommand, inherited: number): ApplyResult {

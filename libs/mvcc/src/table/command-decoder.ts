@@ -1,11 +1,11 @@
 /**
  * From the bytes of a log entry to a command.
  *
- * In: an encoded `mvcc.v1.Command`. Out: a plain put, read in place without copying, or the decoded
- * message for everything else. A message the quick reader does not fully understand must never be
+ * In: an encoded `mvcc.v1.Command`. Out: a plain put, read in place without copying as a batch of rows is,
+ * a batch that fills a table with its rows as views, or the decoded message for everything else. A message the quick reader does not fully understand must never be
  * guessed at: the generated decoder reads it from the start.
  */
-import { mvccV1 } from '@flotilla/proto';
+import { hot, mvccV1 } from '@flotilla/proto';
 import { TableError } from './table-error.js';
 
 export interface PutCommand {
@@ -17,12 +17,26 @@ export interface PutCommand {
   leaderIndex: number | undefined;
 }
 
+export interface FillCommand {
+  kind: 'fill';
+  fill: FillBatch;
+}
+
+/** Keys and values are views of the entry's bytes. */
+export interface FillBatch {
+  token: number;
+  batch: number;
+  rows: readonly hot.ReceivedRow[];
+  note: Buffer;
+  commands: readonly mvccV1.Command[];
+}
+
 export interface OtherCommand {
   kind: 'other';
   command: mvccV1.Command;
 }
 
-export type DecodedCommand = PutCommand | OtherCommand;
+export type DecodedCommand = PutCommand | FillCommand | OtherCommand;
 
 /** Tags of the fields a replicated or local PUT consists of: number << 3 | wire type. */
 const TABLE = 0x0a;
@@ -36,6 +50,7 @@ const PAIR_VALUE = 0x22;
 /** Longest varint the quick reader takes: 49 bits, far from where numbers get inexact. */
 const VARINT_BYTES_MAX = 7;
 
+const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 const EMPTY = Buffer.alloc(0);
 
 export function decodeCommand(data: Uint8Array): DecodedCommand {
@@ -44,16 +59,39 @@ export function decodeCommand(data: Uint8Array): DecodedCommand {
     : Buffer.from(data.buffer, data.byteOffset, data.length);
   const put = new QuickReader(bytes).readPut();
   if (put !== undefined) return put;
+  const batch = hot.decodeFillCommand(bytes);
+  if (batch !== undefined) return { kind: 'fill', fill: { ...batch, ...placeOf(batch) } };
+  const command = decoded(bytes);
+  if (command.fill === undefined) return { kind: 'other', command };
+  const rows = command.fill.rows.map(toRow);
+  return { kind: 'fill', fill: { ...command.fill, ...placeOf(command.fill), rows } };
+}
+
+function decoded(bytes: Buffer): mvccV1.Command {
   try {
-    return { kind: 'other', command: mvccV1.Command.decode(bytes) };
+    return mvccV1.Command.decode(bytes);
   } catch (cause) {
     throw new TableError('TABLE_COMMAND_MALFORMED', 'an entry is not a command', { cause });
   }
 }
 
+function placeOf({ token, batch }: { readonly token: bigint; readonly batch: bigint }) {
+  return { token: safeNumber(token), batch: safeNumber(batch) };
+}
+
+function toRow(row: mvccV1.FilledRow): hot.ReceivedRow {
+  return {
+    key: row.key,
+    value: row.value,
+    createRevision: safeNumber(row.createRevision),
+    modRevision: safeNumber(row.modRevision),
+    version: safeNumber(row.version),
+  };
+}
+
 /** A revision, index or count of the wire as a number. */
 export function safeNumber(value: bigint): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
+  if (value > SAFE_MAX) {
     throw new TableError('TABLE_COMMAND_MALFORMED', 'a leader index is out of range');
   }
   return Number(value);

@@ -5,7 +5,7 @@ import { type mvccV1 } from '@flotilla/proto';
 import { describe, expect, it } from 'vitest';
 import { type Engine } from '../engine/engine.js';
 import { openMemoryEngine } from '../engine/memory/memory-engine.js';
-import { bytes, entries, FROM_KEY, put, sequence, shownFully } from '../testing/commands.js';
+import { adopt, bytes, entries, FROM_KEY, put, sequence, shownFully } from '../testing/commands.js';
 import { openStage } from './table-stage.js';
 import { TableStateMachine } from './table-state-machine.js';
 import { type ApplyResult } from './table-types.js';
@@ -19,6 +19,12 @@ const openTable = (engine: Engine): TableStateMachine =>
 function batch(epoch: number, token: number, ...indexes: number[]): mvccV1.Command {
   const members = indexes.map((at) => put('k', String(at), { leaderIndex: BigInt(at) }));
   return sequence(members, { fence: { epoch: BigInt(epoch), token: BigInt(token) } });
+}
+
+/** One put, and the check that its entry has in the leader cluster. */
+function checkedBatch(token: number, index: number, check: bigint | undefined): mvccV1.Command {
+  const fence = { epoch: 7n, token: BigInt(token), check };
+  return sequence([put('k', 'v', { leaderIndex: BigInt(index) })], { fence });
 }
 
 function run(table: TableStateMachine, command: mvccV1.Command): ApplyResult | undefined {
@@ -89,5 +95,54 @@ describe('the fence of a table in a follower cluster', () => {
     run(table, put('k', '1'));
     expect(table.state.fence).toBeUndefined();
     expect(openTable(engine).state.fence).toBeUndefined();
+  });
+});
+
+describe('the check of the entry that a copy stands at', () => {
+  it('comes with what moves the copy, and goes with what moves it without one', () => {
+    const table = openTable(openMemoryEngine());
+    run(table, checkedBatch(1, 3, 33n));
+    expect(table.state).toMatchObject({ leaderIndex: 3, leaderCheck: 33n });
+    run(table, checkedBatch(1, 4, 44n));
+    expect(table.state.leaderCheck).toBe(44n);
+    run(table, checkedBatch(1, 5, undefined));
+    expect(table.state).toMatchObject({ leaderIndex: 5, leaderCheck: undefined });
+    run(table, checkedBatch(1, 6, 66n));
+    run(table, put('k', 'v', { leaderIndex: 7n }));
+    expect(table.state).toMatchObject({ leaderIndex: 7, leaderCheck: undefined });
+  });
+
+  it('stays when nothing moves: by an empty batch, one that was applied, and one that is refused', () => {
+    const table = openTable(openMemoryEngine());
+    run(table, checkedBatch(2, 3, 33n));
+    run(table, batch(7, 2));
+    run(table, checkedBatch(2, 3, 99n));
+    expect(run(table, checkedBatch(1, 4, 44n))?.refused).toBe('token');
+    expect(table.state).toMatchObject({ leaderIndex: 3, leaderCheck: 33n });
+  });
+
+  it('is there after a restart, and on a replica that got the state as a snapshot', () => {
+    const engine = openMemoryEngine();
+    const table = openTable(engine);
+    run(table, checkedBatch(1, 3, 2n ** 64n - 1n));
+    expect(openTable(engine).state).toEqual(table.state);
+    const other = openMemoryEngine();
+    const stage = openStage({ engine: other, tableId: TABLE_ID });
+    const view = table.openSnapshot();
+    for (let chunk = view.next(); chunk; chunk = view.next()) stage.write(chunk.data);
+    view.close();
+    stage.finish(bytes('note'));
+    const copy = openTable(other);
+    copy.installStaged();
+    expect(copy.state.leaderCheck).toBe(2n ** 64n - 1n);
+  });
+
+  it('is what an adoption says of a copy, and is gone from a table of the cluster itself', () => {
+    const table = openTable(openMemoryEngine());
+    run(table, adopt(undefined, 20, 7, 55n));
+    expect(table.state).toMatchObject({ leaderIndex: 20, leaderCheck: 55n });
+    run(table, checkedBatch(1, 21, 66n));
+    run(table, adopt(undefined, 40));
+    expect(table.state).toMatchObject({ leaderIndex: 0, leaderCheck: undefined });
   });
 });

@@ -6,6 +6,9 @@
  * alike and a snapshot carries it. A token must never go back, nor may one table hold two epochs.
  *
  *     no fence yet --> epoch and token taken --> same epoch, token as high or higher --> ...
+ *
+ * It also carries the check of the entry that the copy stands at then, by which a leader cluster of another
+ * history is found out. Whatever moves the copy on without one leaves it without one.
  */
 import { type mvccV1 } from '@flotilla/proto';
 import { safeNumber } from './command-decoder.js';
@@ -20,4 +23,9 @@ export function passFence(meta: Meta, wire: mvccV1.Fence): FenceRefusal | undefi
   if (fence !== undefined && token < fence.token) return 'token';
   if (token !== fence?.token) meta.fence = { epoch, token };
   return undefined;
+}
+
+/** After a command was applied to a copy that stood at `before`. */
+export function keepCheck(meta: Meta, before: number, check: bigint | undefined): void {
+  if (meta.leaderIndex !== before) meta.leaderCheck = check;
 }

@@ -3,6 +3,8 @@
  */
 import { type mvccV1 } from '@flotilla/proto';
 import { describe, expect, it } from 'vitest';
+import { RangeCache } from '../cache/range-cache.js';
+import { VersionCache } from '../cache/version-cache.js';
 import { openMemoryEngine } from '../engine/memory/memory-engine.js';
 import { type Engine } from '../engine/engine.js';
 import {
@@ -56,6 +58,76 @@ const A = row('a', '1', 3, 30, 4);
 const B = row('b', '2', 20, 20, 1);
 
 describe('a table that is filled', () => {
+  it('leaves the version cache to what is read and written', () => {
+    const cache = new VersionCache();
+    const table = new TableStateMachine({ engine: openMemoryEngine(), tableId: TABLE_ID, cache });
+    run(table, fill(1, 1, [A, B]));
+    expect(cache.stats().entries).toBe(0);
+    run(table, adopt(1, 40));
+    expect(table.get(bytes('a'))).toMatchObject({ version: 4 });
+    expect(cache.stats().entries).toBe(1);
+    run(table, put('b', 'written'));
+    expect(cache.stats().entries).toBe(2);
+  });
+
+  it('forgets what was known of keys and ranges before rows came to be there', () => {
+    const [cache, rangeCache] = [new VersionCache(), new RangeCache()];
+    const engine = openMemoryEngine();
+    const table = new TableStateMachine({ engine, tableId: TABLE_ID, cache, rangeCache });
+    const counted = () => {
+      const pages = table.iteratePacked({ key: bytes('\0'), rangeEnd: FROM_KEY });
+      const slice = pages.slice(() => true);
+      pages.close();
+      return slice?.count;
+    };
+    run(table, fill(1, 1, [A]));
+    expect([counted(), table.get(bytes('b'))]).toEqual([1, undefined]);
+    run(table, fill(1, 2, [B]));
+    expect([counted(), table.get(bytes('b'))?.modRevision]).toEqual([2, 20]);
+  });
+
+  it('holds the same whether its batches are applied together or one by one', () => {
+    const first = [A, row('c', '3', 5, 5, 1)];
+    const commands = [
+      fill(1, 1, first),
+      fill(1, 2, [row('d', '4', 6, 6, 1), row('e', '5', 7, 40, 3)]),
+      fill(1, 3, [row('e', 'new', 7, 41, 4), B, row('f', '6', 9, 9, 1)], 'note'),
+      fill(1, 4, [row('g', '7', 10, 10, 1)]),
+      fill(1, 5, [row('i', '9', 12, 12, 1), row('h', '8', 11, 11, 1), row('i', 'x', 12, 13, 2)]),
+    ];
+    const [together, apart] = [openTable(), openTable()];
+    const results = together.apply(entries(commands, 0));
+    expect(results.map(({ skipped }) => skipped)).toEqual(commands.map(() => false));
+    for (const command of commands) run(apart, command);
+    expect(shown(together)).toEqual([
+      ...['a=1@3/30/4', 'b=2@20/20/1', 'c=3@5/5/1', 'd=4@6/6/1', 'e=new@7/41/4', 'f=6@9/9/1'],
+      ...['g=7@10/10/1', 'h=8@11/11/1', 'i=x@12/13/2'],
+    ]);
+    expect(shown(apart)).toEqual(shown(together));
+    expect(apart.state).toEqual(together.state);
+    expect(together.state).toMatchObject({ keys: 9, liveBytes: 20, revision: 41 });
+  });
+
+  it('is asked for the keys of a batch only where some of them may be there', () => {
+    const engine = openMemoryEngine();
+    let asked = 0;
+    const getMany = engine.getMany.bind(engine);
+    engine.getMany = (keys) => {
+      asked += keys.length;
+      return getMany(keys);
+    };
+    const table = openTable(engine);
+    run(table, fill(1, 1, [A, row('c', '3', 5, 5, 1)]));
+    run(table, fill(1, 2, [row('d', '4', 6, 6, 1), row('e', '5', 7, 7, 1)]));
+    expect(asked).toBe(0);
+    // One lies before the last row that is there, one is there already, one lies behind.
+    run(table, fill(1, 3, [B, row('e', 'new', 7, 8, 2), row('f', '6', 9, 9, 1)]));
+    expect(asked).toBe(3);
+    expect(table.state).toMatchObject({ keys: 6, liveBytes: 14 });
+    run(table, fill(1, 4, [row('f', 'newer', 9, 10, 2)]));
+    expect(table.state).toMatchObject({ keys: 6, liveBytes: 18 });
+  });
+
   it('takes rows as they are: their revisions and versions are kept', () => {
     const table = openTable();
     expect(run(table, fill(1, 1, [A, B]))).toMatchObject({ skipped: false });

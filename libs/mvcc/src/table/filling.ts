@@ -5,22 +5,28 @@
  *                                            ^------younger token--------'
  *   one that serves --adoption without a token--> revisions go on above a floor
  *
- * In: what a log entry says. Out: rows in the batch, or why there are none. Who may write stands in the meta
- * row, so all replicas judge alike. An adoption gives all of the history up: what comes before it is one
- * state, and nothing that was sent under an older token, or by a puller, may change it any more.
+ * In: what a log entry says. Out: rows in the batch, and what commands make of them, or why there are none.
+ * Who may write stands in the meta row, so all replicas judge alike. An adoption gives all of the history up:
+ * what comes before it is one state, and nothing that was sent under an older token, or by a puller, may
+ * change it any more.
  */
 import { type mvccV1 } from '@flotilla/proto';
 import { type ApplyBatch } from './apply-batch.js';
-import { safeNumber } from './command-decoder.js';
+import { type FillBatch, safeNumber } from './command-decoder.js';
 import { type Meta } from './meta-row.js';
-import { type ApplyResult, type FillRefusal, type TableRow } from './table-types.js';
+import { faultOfBatch } from './replayed-commands.js';
+import { type ApplyResult, type FillRefusal } from './table-types.js';
 
 const NO_NOTE = Buffer.alloc(0);
 
-export function applyFill(batch: ApplyBatch, fill: mvccV1.Fill): ApplyResult {
+/** `replay` applies a command that has its revision as leader index. */
+export function applyFill(
+  batch: ApplyBatch,
+  fill: FillBatch,
+  replay: (command: mvccV1.Command) => void,
+): ApplyResult {
   const { meta } = batch;
-  const token = safeNumber(fill.token);
-  const number = safeNumber(fill.batch);
+  const { token, batch: number, rows, commands } = fill;
   const known = meta.fill;
   if (known === undefined && !isUntouched(meta)) return refused('closed');
   if (known !== undefined && token < known.token) return refused('token');
@@ -31,9 +37,14 @@ export function applyFill(batch: ApplyBatch, fill: mvccV1.Fill): ApplyResult {
   meta.fill = { token, batches, isOpen: true, note };
   if (number <= batches) return done(meta);
   if (number > batches + 1) return refused('order');
-  const rows = fill.rows.map(toRow);
-  batch.prefetch(rows.map(({ key }) => key));
-  for (const row of rows) batch.place(row);
+  const rowCount = rows.length;
+  const fault = faultOfBatch(meta, { rowCount, newestRow: newestOf(rows), commands });
+  if (fault !== undefined) return refused(fault.refusal);
+  if (commands.length > 0 || !batch.placeBehindAll(rows)) {
+    batch.prefetch([...rows.map(({ key }) => key), ...commands.flatMap(putKeysOf)]);
+    for (const row of rows) batch.place(row);
+    batch.withoutHistory(() => commands.forEach(replay));
+  }
   meta.fill = { token, batches: number, isOpen: true, note: Buffer.from(fill.note) };
   return done(meta);
 }
@@ -58,6 +69,7 @@ export function applyAdoption(
     if (revision < meta.revision) return refused('revision');
     meta.revision = revision;
     meta.leaderIndex = revision;
+    meta.leaderCheck = adoption.sourceCheck;
     // Tokens of leases begin with 1.
     meta.fence = { epoch: safeNumber(sourceEpoch), token: 0 };
   }
@@ -78,6 +90,7 @@ function adoptAsOwn(meta: Meta, floor: number, entryIndex: number): void {
   meta.revisionOffset = revision - entryIndex;
   meta.revision = revision;
   meta.leaderIndex = 0;
+  meta.leaderCheck = undefined;
 }
 
 function whyNotEnded({ fill }: Meta, token: number): FillRefusal | undefined {
@@ -90,15 +103,14 @@ function isUntouched({ keys, revision, leaderIndex, bornAtIndex }: Meta): boolea
   return keys === 0 && revision === 0 && leaderIndex === 0 && bornAtIndex === 0;
 }
 
-function toRow(row: mvccV1.FilledRow): TableRow {
-  return {
-    key: row.key,
-    value: row.value,
-    createRevision: safeNumber(row.createRevision),
-    modRevision: safeNumber(row.modRevision),
-    version: safeNumber(row.version),
-    lease: 0,
-  };
+function newestOf(rows: FillBatch['rows']): number {
+  let newest = 0;
+  for (const { modRevision } of rows) if (modRevision > newest) newest = modRevision;
+  return newest;
+}
+
+function putKeysOf({ kv, batch }: mvccV1.Command): Buffer[] {
+  return kv ? [kv.key] : batch.map(({ key }) => key);
 }
 
 function done({ revision }: Meta): ApplyResult {

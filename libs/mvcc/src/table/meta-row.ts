@@ -26,16 +26,19 @@ export interface Meta extends TableState {
 const META_BYTES = 1 + 11 * 8;
 /** With epoch and token of a fence behind the rest, which only follower clusters have. */
 const FENCED_META_BYTES = META_BYTES + 2 * 8;
-/** With flags, fence, offset and birth, which only tables have that were filled or adopted. */
+/** With flags, fence, offset and birth, of tables that were filled or adopted, and copies with a check. */
 const BORN_META_BYTES = FENCED_META_BYTES + 1 + 2 * 8;
+/** Behind that, where it is known: the check of the entry that a copy stands at. */
+const CHECK_BYTES = 8;
 /** With token and batches of a filling, and behind them its note. */
-const FILL_META_BYTES_MIN = BORN_META_BYTES + 2 * 8;
+const FILL_BYTES_MIN = 2 * 8;
 
 /** Flags of the longer forms. */
 const HAS_FENCE = 1;
 const HAS_FILL = 2;
 const FILL_IS_OPEN = 4;
-const FLAGS_ALL = HAS_FENCE | HAS_FILL | FILL_IS_OPEN;
+const HAS_CHECK = 8;
+const FLAGS_ALL = HAS_FENCE | HAS_FILL | FILL_IS_OPEN | HAS_CHECK;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -59,7 +62,8 @@ export function freshMeta(): Meta {
 
 export function encodeMeta(meta: Meta): Buffer {
   const { fence } = meta;
-  const isLong = meta.bornAtIndex > 0 || meta.fill !== undefined;
+  const { bornAtIndex, fill, leaderCheck } = meta;
+  const isLong = bornAtIndex > 0 || fill !== undefined || leaderCheck !== undefined;
   const rest = isLong ? encodeBirth(meta) : EMPTY;
   const headBytes = fence === undefined && !isLong ? META_BYTES : FENCED_META_BYTES;
   const target = Buffer.allocUnsafe(headBytes + rest.length);
@@ -82,18 +86,23 @@ export function encodeMeta(meta: Meta): Buffer {
 }
 
 /** What stands behind the numbers of the fence in the longer forms. */
-function encodeBirth({ fence, fill, revisionOffset, bornAtIndex }: Meta): Buffer {
-  const bytes = (fill ? FILL_META_BYTES_MIN : BORN_META_BYTES) - FENCED_META_BYTES;
+function encodeBirth({ fence, fill, leaderCheck, revisionOffset, bornAtIndex }: Meta): Buffer {
+  const check = leaderCheck === undefined ? 0 : HAS_CHECK;
+  const filling = fill ? HAS_FILL | (fill.isOpen ? FILL_IS_OPEN : 0) : 0;
+  const bytes = bytesWith(check | filling) - FENCED_META_BYTES;
   const head = Buffer.allocUnsafe(bytes);
-  const flags = (fence ? HAS_FENCE : 0) | (fill ? HAS_FILL : 0) | (fill?.isOpen ? FILL_IS_OPEN : 0);
-  const at = writeUint64(
-    head,
-    writeUint64(head, head.writeUInt8(flags, 0), revisionOffset),
-    bornAtIndex,
-  );
+  let at = head.writeUInt8((fence ? HAS_FENCE : 0) | check | filling, 0);
+  at = writeUint64(head, writeUint64(head, at, revisionOffset), bornAtIndex);
+  if (leaderCheck !== undefined) at = head.writeBigUInt64BE(leaderCheck, at);
   if (fill === undefined) return head;
   writeUint64(head, writeUint64(head, at, fill.token), fill.batches);
   return Buffer.concat([head, fill.note]);
+}
+
+/** Of a row of the longer form, without a note. */
+function bytesWith(flags: number): number {
+  const checkBytes = (flags & HAS_CHECK) === 0 ? 0 : CHECK_BYTES;
+  return BORN_META_BYTES + checkBytes + ((flags & HAS_FILL) === 0 ? 0 : FILL_BYTES_MIN);
 }
 
 export function decodeMeta(encoded: Buffer): Meta {
@@ -130,26 +139,28 @@ export function decodeMeta(encoded: Buffer): Meta {
 function isLongMeta(encoded: Buffer): boolean {
   const flags = encoded[FENCED_META_BYTES] ?? 0;
   if (flags > FLAGS_ALL) return false;
-  const hasFill = (flags & HAS_FILL) !== 0;
-  return hasFill ? encoded.length >= FILL_META_BYTES_MIN : encoded.length === BORN_META_BYTES;
+  const bytes = bytesWith(flags);
+  return (flags & HAS_FILL) === 0 ? encoded.length === bytes : encoded.length >= bytes;
 }
 
 function decodeBirth(encoded: Buffer, fence: FenceState): Partial<Meta> {
   const flags = encoded[FENCED_META_BYTES] ?? 0;
-  const at = (field: number): number => readUint64(encoded, FENCED_META_BYTES + 1 + field * 8);
+  const hasCheck = (flags & HAS_CHECK) !== 0;
+  const fillAt = BORN_META_BYTES + (hasCheck ? CHECK_BYTES : 0);
   const fill: FillState | undefined =
     (flags & HAS_FILL) === 0
       ? undefined
       : {
-          token: at(2),
-          batches: at(3),
+          token: readUint64(encoded, fillAt),
+          batches: readUint64(encoded, fillAt + 8),
           isOpen: (flags & FILL_IS_OPEN) !== 0,
-          note: Buffer.from(encoded.subarray(FILL_META_BYTES_MIN)),
+          note: Buffer.from(encoded.subarray(fillAt + FILL_BYTES_MIN)),
         };
   return {
-    revisionOffset: at(0),
-    bornAtIndex: at(1),
+    revisionOffset: readUint64(encoded, FENCED_META_BYTES + 1),
+    bornAtIndex: readUint64(encoded, FENCED_META_BYTES + 1 + 8),
     ...((flags & HAS_FENCE) !== 0 && { fence }),
+    ...(hasCheck && { leaderCheck: encoded.readBigUInt64BE(BORN_META_BYTES) }),
     ...(fill && { fill }),
   };
 }

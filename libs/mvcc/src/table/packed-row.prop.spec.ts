@@ -16,23 +16,10 @@ import {
   packVersion,
   storedKey,
 } from './packed-row.js';
-import { encodeVersion, FORMAT, Version } from './row-codec.js';
+import { damagedRows, storedData, storedVersion } from '../testing/stored-versions.js';
+import { encodeVersion, Version } from './row-codec.js';
 
 const NO_HEADER = new Uint8Array(0);
-const number = fc.oneof(
-  fc.constantFrom(0, 1, 127, 128, 2 ** 31, 2 ** 32, 2 ** 49 - 1, 2 ** 49, 2 ** 53 - 1),
-  fc.maxSafeNat(),
-);
-const data = fc.oneof(
-  { weight: 6, arbitrary: fc.uint8Array({ maxLength: 200 }).map((any) => Buffer.from(any)) },
-  { weight: 1, arbitrary: fc.constantFrom(120, 16_300, 70_000).map((size) => Buffer.alloc(size)) },
-);
-const version = fc
-  .record({ key: data, value: data, create: number, mod: number, version: number, epoch: number })
-  .map((row) => {
-    return new Version(row.key, row.value, row.create, row.mod, row.version, 0, row.epoch);
-  });
-
 function answerOf(row: Version): string {
   const answer = hot.encodeRangeResponse(NO_HEADER, { kvs: [row], more: false, count: 0 });
   return answer.toString('latin1');
@@ -41,7 +28,7 @@ function answerOf(row: Version): string {
 describe('a packed row', () => {
   it('is that of an answer, made of what is stored or of a version, and no larger than foretold', () => {
     fc.assert(
-      fc.property(version, fc.nat(20), (row, start) => {
+      fc.property(storedVersion, fc.nat(20), (row, start) => {
         const stored = encodeVersion(row);
         const out = Buffer.alloc(start + packedBytesMax(stored.length));
         const end = packStored(out, start, stored);
@@ -60,7 +47,7 @@ describe('a packed row', () => {
 
   it('of a key alone is that of an answer', () => {
     fc.assert(
-      fc.property(data, (key) => {
+      fc.property(storedData, (key) => {
         const out = Buffer.alloc(packedKeyBytes(key.length));
         expect(packKey(out, 0, key, 0, key.length)).toBe(out.length);
         expect(out.toString('latin1')).toBe(answerOf(Version.ofKey(key)));
@@ -70,24 +57,11 @@ describe('a packed row', () => {
 
   it('is never made of a row that is cut, has another format or a number that is too large', () => {
     fc.assert(
-      fc.property(version, fc.nat(), (row, cut) => {
-        const stored = encodeVersion(row);
-        const headBytes = stored.length - row.value.length;
-        const out = Buffer.alloc(packedBytesMax(stored.length) + 8);
+      fc.property(storedVersion, fc.nat(), (row, cut) => {
+        const out = Buffer.alloc(packedBytesMax(encodeVersion(row).length) + 8);
         const corrupt: unknown = expect.objectContaining({ code: 'TABLE_ROW_CORRUPT' });
-        const damaged = [
-          stored.subarray(0, cut % headBytes),
-          Buffer.concat([Buffer.of(FORMAT - 1), stored.subarray(1)]),
-          Buffer.concat([
-            Buffer.of(FORMAT, 255, 255, 255, 255, 255, 255, 255, 16),
-            stored.subarray(2),
-          ]),
-          Buffer.concat([
-            Buffer.of(FORMAT, 255, 255, 255, 255, 255, 255, 255, 255),
-            stored.subarray(2),
-          ]),
-        ];
-        for (const bad of damaged) expect(() => packStored(out, 0, bad)).toThrow(corrupt);
+        for (const bad of damagedRows(row, cut))
+          expect(() => packStored(out, 0, bad)).toThrow(corrupt);
       }),
     );
   });

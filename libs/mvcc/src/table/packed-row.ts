@@ -144,7 +144,8 @@ function dataBytes(length: number): number {
   return length === 0 ? 0 : 1 + varintSize(length) + length;
 }
 
-function packData(
+/** Packs what lies between two positions of `from` as a field with its length. */
+export function packData(
   out: Buffer,
   at: number,
   tag: number,
@@ -156,7 +157,14 @@ function packData(
   return copy(out, writeVarint(out, at + 1, end - start), from, start, end);
 }
 
-function copy(out: Buffer, at: number, from: Uint8Array, start: number, end: number): number {
+/** Copies what lies between two positions of `from`. Returns the position behind it. */
+export function copy(
+  out: Buffer,
+  at: number,
+  from: Uint8Array,
+  start: number,
+  end: number,
+): number {
   const shift = at - start;
   if (end - start > COPY_LOOP_BYTES_MAX) out.set(from.subarray(start, end), at);
   else for (let i = start; i < end; i++) out[i + shift] = from[i] ?? 0;
@@ -164,7 +172,7 @@ function copy(out: Buffer, at: number, from: Uint8Array, start: number, end: num
 }
 
 /** Behind the number at a position. */
-function numberEnd(bytes: Uint8Array, start: number): number {
+export function numberEnd(bytes: Uint8Array, start: number): number {
   let at = start;
   let byte = bytes[at++];
   while (byte !== undefined && byte >= 0x80 && at - start < NUMBER_BYTES_MAX) byte = bytes[at++];
@@ -174,7 +182,7 @@ function numberEnd(bytes: Uint8Array, start: number): number {
   return at;
 }
 
-function numberAt(bytes: Uint8Array, start: number): number {
+export function numberAt(bytes: Uint8Array, start: number): number {
   let value = 0;
   let factor = 1;
   for (let at = start; ; at++) {

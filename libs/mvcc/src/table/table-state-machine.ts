@@ -19,11 +19,17 @@ import { decodeCommand, type DecodedCommand } from './command-decoder.js';
 import { COMPACT_ROWS_DEFAULT, compactHistory } from './compaction.js';
 import { allHold, type Condition } from './condition.js';
 import { Keyspace, otherSlot } from './keyspace.js';
+import { FeedPager } from './feed-pages.js';
 import { decodeMeta, freshMeta, type Meta } from './meta-row.js';
 import { openPackedPages, type PackedQuery } from './packed-pages.js';
 import { openPages, readPage, singlePage } from './range-pages.js';
 import { RevisionReader, type RevisionView } from './revision-reader.js';
-import { LatestReader, ROWS_HINT_DEFAULT, type RowReader } from './row-reader.js';
+import {
+  LatestReader,
+  ROWS_HINT_DEFAULT,
+  type RowReader,
+  SCAN_PAGE_BYTES_MAX,
+} from './row-reader.js';
 import { UnsettledReads } from './row-stretches.js';
 import { activeKeyspace, clearInactive } from './slots.js';
 import { TableError } from './table-error.js';
@@ -33,6 +39,8 @@ import {
   type ChangesIterator,
   type ChangesQuery,
   type CompactResult,
+  type FeedPages,
+  type FeedQuery,
   type Hasher,
   type LogEntry,
   type PackedPages,
@@ -64,6 +72,7 @@ export const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 
 const HASH_HEAD_BYTES = 6 * 8;
 const NO_KEY = Buffer.alloc(0);
+const ZERO = Buffer.alloc(1);
 
 export class TableStateMachine {
   private readonly engine: Engine;
@@ -155,6 +164,20 @@ export class TableStateMachine {
     const { engine, keyspace, runs, unsettled, latest } = this;
     const get = (key: Buffer) => latest.get(key);
     return openPackedPages({ engine, keyspace, runs, unsettled, get }, query);
+  }
+
+  /** All rows as they are now, packed for the feed. */
+  iterateFeed(query: FeedQuery): FeedPages {
+    this.requireOpen();
+    const { afterKey } = query;
+    // The first key above another one is that one and a zero byte.
+    const start = afterKey.length === 0 ? afterKey : Buffer.concat([afterKey, ZERO]);
+    const iterator = this.engine.iterator({
+      ...this.keyspace.liveRange({ start, end: undefined }),
+      content: 'values',
+      pageBytesMax: SCAN_PAGE_BYTES_MAX,
+    });
+    return new FeedPager(iterator, query);
   }
 
   /** Whether all conditions hold now. */
@@ -301,6 +324,8 @@ export class TableStateMachine {
       const command = entry.data.length === 0 ? undefined : decodeCommand(entry.data);
       if (command?.kind === 'put') putKeys.push(command.key);
       window.push({ index: entry.index, command });
+      // Its rows are large, and need not be known to what comes after them.
+      if (command?.kind === 'fill') break;
     }
     if (window.length === 0) return;
     const { engine, keyspace, meta, versions, runs } = this;

@@ -32,9 +32,10 @@ export interface ApplyResult {
 
 /**
  * Why rows were not written as they are, or a filling was not ended: a younger token has written; batches
- * before are missing; the table is not one that is filled, or no more; the rows have higher revisions.
+ * before are missing; the table is not one that is filled, or no more; what is there has higher revisions; a
+ * command that goes on from the rows is none that can be applied.
  */
-export type FillRefusal = 'token' | 'order' | 'closed' | 'revision';
+export type FillRefusal = 'token' | 'order' | 'closed' | 'revision' | 'malformed';
 
 /** How far a table is that is filled out of sight. */
 export interface FillState {
@@ -72,6 +73,9 @@ export interface TableRow {
   /** 0 when no lease is attached. */
   lease: number;
 }
+
+/** One that fills a table. */
+export type PlacedRow = Readonly<Omit<TableRow, 'lease'>>;
 
 export interface RangeQuery {
   key: Uint8Array;
@@ -170,6 +174,37 @@ export interface PackedPages {
   close(): void;
 }
 
+/** All rows of a table as it is. */
+export interface FeedQuery {
+  /** Only keys after this one; empty for all. */
+  readonly afterKey: Uint8Array;
+  /** Bound of the packed rows of a page; one row may be larger. */
+  readonly pageBytesMax: number;
+  /** Left free in front of the rows of a page, and behind them. */
+  readonly headBytes: number;
+  readonly tailBytes: number;
+}
+
+/** Packed rows, from `start` to `end`: field `rows` of `flotilla.replication.v1.TableChunk`, again and again. */
+export interface FeedPage {
+  /** Of the receiver. */
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A page, with whether rows follow it; or that there was no time to complete one. */
+export type FeedSlice =
+  | { readonly isLast: false }
+  | { readonly isLast: true; readonly more: boolean; readonly page: FeedPage };
+
+export interface FeedPages {
+  /** Goes on with a page. At least some rows are looked at, whatever `mayGoOn` says. */
+  slice(mayGoOn: MayGoOn): FeedSlice | undefined;
+  /** Frees the view; idempotent. Must be called unless the last page was read. */
+  close(): void;
+}
+
 /** Result of a Txn that changed nothing. */
 export interface TxnResult {
   succeeded: boolean;
@@ -193,6 +228,8 @@ export interface TableState {
   appliedIndex: number;
   /** Last applied index of the leader cluster's log; 0 in the leader cluster itself. */
   leaderIndex: number;
+  /** Check of the entry at that index; undefined where nobody told it. */
+  leaderCheck?: bigint | undefined;
   /** Newest revision. */
   revision: number;
   /** Reads below this revision are refused. */

@@ -81,12 +81,13 @@ export const txn = (parts: Partial<mvccV1.Txn>, extras: Extras = {}): mvccV1.Com
   ...extras,
 });
 
-/** Rows as they are, as one batch of a filling; batch 0 only takes the table over. */
+/** Rows as they are, and commands that go on from them; batch 0 only takes the table over. */
 export const fill = (
   token: number,
   batch: number,
   rows: readonly TableRow[] = [],
   note = '',
+  commands: mvccV1.Command[] = [],
 ): mvccV1.Command =>
   sequence([], {
     fill: {
@@ -100,6 +101,7 @@ export const fill = (
         version: BigInt(version),
       })),
       note: bytes(note),
+      commands,
     },
   });
 
@@ -108,12 +110,14 @@ export const adopt = (
   token: number | undefined,
   revision: number,
   sourceEpoch?: number,
+  sourceCheck?: bigint,
 ): mvccV1.Command =>
   sequence([], {
     adoption: {
       token: token === undefined ? undefined : BigInt(token),
       revision: BigInt(revision),
       sourceEpoch: sourceEpoch === undefined ? undefined : BigInt(sourceEpoch),
+      sourceCheck,
     },
   });
 

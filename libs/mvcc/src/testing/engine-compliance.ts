@@ -297,6 +297,11 @@ function closeTests(engine: () => Engine): void {
     for (const figure of figures) expect(figure).toBeGreaterThanOrEqual(0);
   });
 
+  it('nothing holds up writes after a few small ones', () => {
+    putAll(engine(), [['a', '1']]);
+    expect(engine().isBehind()).toBe(false);
+  });
+
   it('closing waits for a running sync, closes open views and can be repeated', async () => {
     putAll(engine(), [['a', '1']]);
     const iterator = engine().iterator(EVERYTHING);
@@ -318,6 +323,7 @@ function closeTests(engine: () => Engine): void {
     expect(codeOf(() => batch.write())).toBe('ENGINE_CLOSED');
     expect(codeOf(() => engine().deleteRange(EVERYTHING))).toBe('ENGINE_CLOSED');
     expect(codeOf(() => engine().properties())).toBe('ENGINE_CLOSED');
+    expect(codeOf(() => engine().isBehind())).toBe('ENGINE_CLOSED');
     await expect(engine().sync()).rejects.toMatchObject({ code: 'ENGINE_CLOSED' });
   });
 }

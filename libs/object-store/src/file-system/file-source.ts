@@ -7,7 +7,8 @@
 import { type FileHandle } from 'node:fs/promises';
 import { type PieceSource } from '../transfer/reading.js';
 
-const PIECE_BYTES = 256 * 1024;
+/** What is no larger comes as one piece, which whoever wants it whole need not join. */
+const PIECE_BYTES = 8 * 1024 * 1024;
 
 export function fileSource(file: FileHandle, start: number, end: number): PieceSource {
   let at = start;

@@ -6,6 +6,7 @@
  * is flushed or closed then, because after a broken invariant no more may be written.
  */
 import { type Logger } from '../logging/logger.js';
+import { leaveRoomToGrow } from './heap-room.js';
 import { type Lifecycle } from './lifecycle.js';
 
 export const EXIT_CODES = {
@@ -52,6 +53,7 @@ export interface RunningApp {
 export async function runApp(options: RunOptions): Promise<RunningApp> {
   const { lifecycle, logger, process: events = process } = options;
   let stopping = false;
+  const leaveHeapAlone = leaveRoomToGrow();
 
   const shutdown = async (reason: string): Promise<void> => {
     stopping = true;
@@ -79,6 +81,7 @@ export async function runApp(options: RunOptions): Promise<RunningApp> {
   ];
   for (const [event, handler] of handlers) events.on(event, handler);
   const detach = (): void => {
+    leaveHeapAlone();
     for (const [event, handler] of handlers) events.off(event, handler);
   };
 

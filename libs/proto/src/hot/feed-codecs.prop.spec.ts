@@ -9,6 +9,7 @@ const { DUMMY, GC, PUT, SEQUENCE } = Command_CommandType;
 const TABLE = Buffer.from('orders');
 
 const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+const check = fc.bigInt(0n, 2n ** 64n - 1n);
 const entry = fc.record({ index: count, command: bytes });
 const row = fc.record({
   key: bytes,
@@ -28,6 +29,7 @@ const tablePosition = fc.record({
   epoch: count,
   appliedIndex: count,
   revision: count,
+  appliedCheck: optional(check),
 });
 
 /** Numbers of an object as the generated types have them. */
@@ -49,6 +51,8 @@ describe('the hot codecs of the feed', () => {
       appliedIndex: count,
       compacted: fc.boolean(),
       firstIndex: count,
+      lastCheck: optional(check),
+      diverged: optional(fc.boolean()),
     });
     fc.assert(
       fc.property(chunk, (given) => {
@@ -88,6 +92,43 @@ describe('the hot codecs of the feed', () => {
     );
   });
 
+  it('complete rows that are encoded already to the same TableChunk, in the room around them', () => {
+    const chunk = fc.record({
+      position: optional(tablePosition),
+      rows: fc.array(row, { maxLength: 6 }),
+      more: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(chunk, ({ position, rows, more }) => {
+        const deletedKeys: Buffer[] = [];
+        const packed = hot.encodeTableChunk({
+          position: undefined,
+          rows,
+          more: false,
+          deletedKeys,
+        });
+        const start = hot.TABLE_CHUNK_HEAD_BYTES;
+        const end = start + packed.length;
+        const bytes = Buffer.alloc(end + hot.TABLE_CHUNK_TAIL_BYTES);
+        packed.copy(bytes, start);
+        const completed = hot.completeTableChunk({ bytes, start, end }, position, more);
+        expect(hex(completed)).toBe(
+          hex(hot.encodeTableChunk({ position, rows, more, deletedKeys })),
+        );
+        expect(completed.buffer).toBe(bytes.buffer);
+      }),
+      RUNS,
+    );
+  });
+
+  it('refuse to complete rows that have no room around them', () => {
+    const bytes = Buffer.alloc(10);
+    const packed = { bytes, start: 0, end: 10 };
+    const position = { tableId: 1, epoch: 1, appliedIndex: 1, revision: 1 };
+    expect(() => hot.completeTableChunk(packed, position, false)).toThrow(RangeError);
+    expect(() => hot.completeTableChunk(packed, undefined, true)).toThrow(RangeError);
+  });
+
   it('refuse numbers that a counter cannot have, and bytes that end too soon', () => {
     const chunk = { position: undefined, entries: [], compacted: false, firstIndex: 0 };
     const appliedIndex = 2n ** 53n;
@@ -101,6 +142,46 @@ describe('the hot codecs of the feed', () => {
     const entries = [{ index: 7, command: Buffer.from('abc') }];
     const whole = hot.encodeLogChunk({ ...chunk, appliedIndex: 7, entries });
     expect(() => hot.decodeLogChunk(whole.subarray(0, 5))).toThrow();
+  });
+});
+
+describe('a command of one cluster alone', () => {
+  const table = fc.oneof(fc.constant(''), fc.constant('t'), fc.constant('n'.repeat(200)));
+  const own: fc.Arbitrary<Partial<mvccV1.Command>> = fc.oneof(
+    fc.constant({ fence: { epoch: 1n, token: 2n } }),
+    fc.constant({ fill: mvccV1.Fill.fromPartial({ token: 1n }) }),
+    fc.constant({ adoption: { revision: 3n } }),
+  );
+  const encodedOf = (name: string, fields: Partial<mvccV1.Command>): Uint8Array =>
+    Command.encode(Command.fromPartial({ ...fields, table: Buffer.from(name) })).finish();
+
+  it('is found by its fields, whatever else it has', () => {
+    const sequence = [Command.fromPartial({ type: PUT, leaderIndex: 9n })];
+    fc.assert(
+      fc.property(table, own, fc.boolean(), (name, fields, hasMembers) => {
+        const members = hasMembers ? { sequence } : {};
+        const command = encodedOf(name, { type: SEQUENCE, ...members, ...fields });
+        expect(hot.isOfOneCluster(command)).toBe(true);
+      }),
+      RUNS,
+    );
+  });
+
+  it('is none of those that a leader cluster replicates, nor an empty one', () => {
+    fc.assert(
+      fc.property(
+        table,
+        bytes,
+        bytes,
+        fc.constantFrom(PUT, DUMMY, SEQUENCE, GC),
+        (name, key, value, type) => {
+          const kv = { key, value, createRevision: 0n, modRevision: 0n };
+          expect(hot.isOfOneCluster(encodedOf(name, { type, kv }))).toBe(false);
+        },
+      ),
+      RUNS,
+    );
+    expect(hot.isOfOneCluster(Buffer.alloc(0))).toBe(false);
   });
 });
 
@@ -157,6 +238,25 @@ describe('what goes to follower clusters', () => {
     expect(commands.map(({ command }) => command?.type)).toEqual([DUMMY, DUMMY, SEQUENCE]);
     expect(commands[2]?.command?.sequence.map(({ type }) => type)).toEqual([DUMMY, PUT, DUMMY]);
     expect(commands.map(({ command }) => command?.leaderIndex)).toEqual([8n, 9n, 10n]);
+  });
+
+  it('says nothing of who wrote a command, or filled the table, in the cluster it comes from', () => {
+    const fence = { epoch: 1n, token: 2n };
+    const member = Command.fromPartial({ type: PUT, leaderIndex: 4n });
+    const fill = { token: 1n, batch: 1n, rows: [], note: Buffer.from('n'), commands: [] };
+    const commands = commandsOf(
+      sent([
+        { index: 5, command: encoded({ type: SEQUENCE, fence, sequence: [member] }) },
+        { index: 6, command: encoded({ type: SEQUENCE, fill }) },
+        { index: 7, command: encoded({ type: SEQUENCE, adoption: { revision: 3n } }) },
+      ]),
+    );
+    for (const { command } of commands) {
+      expect(command).not.toHaveProperty('fence', expect.anything());
+      expect(command).not.toHaveProperty('fill', expect.anything());
+      expect(command).not.toHaveProperty('adoption', expect.anything());
+    }
+    expect(commands[0]?.command?.sequence).toEqual([member]);
   });
 
   it('is, in a snapshot, a length and a PUT for each pair, and a DUMMY with the index at the end', () => {

@@ -8,10 +8,12 @@ import { NO_BYTES, WireReader } from './wire-reader.js';
 import {
   dataBytes,
   filled,
+  fixed64Bytes,
   flagBytes,
   nestedBytes,
   numberBytes,
   writeData,
+  writeFixed64,
   writeFlag,
   writeNested,
   writeNumber,
@@ -37,6 +39,9 @@ export interface FeedLogChunk<Entry extends FeedEntry = FeedEntry> {
   readonly appliedIndex: number;
   readonly compacted: boolean;
   readonly firstIndex: number;
+  /** Of the last entry. */
+  readonly lastCheck?: bigint | undefined;
+  readonly diverged?: boolean | undefined;
 }
 
 export interface FeedRow {
@@ -52,6 +57,8 @@ export interface FeedTablePosition {
   readonly epoch: number;
   readonly appliedIndex: number;
   readonly revision: number;
+  /** Of the entry at `appliedIndex`. */
+  readonly appliedCheck?: bigint | undefined;
 }
 
 export interface FeedTableChunk<Row extends FeedRow = FeedRow> {
@@ -81,7 +88,7 @@ export interface ReceivedTableChunk extends FeedTableChunk<ReceivedRow> {
 type Four = readonly [number, number, number, number];
 
 export function encodeLogChunk(chunk: FeedLogChunk): Buffer {
-  const { position, entries, appliedIndex, compacted, firstIndex } = chunk;
+  const { position, entries, appliedIndex, compacted, firstIndex, lastCheck, diverged } = chunk;
   const four: Four | undefined = position && [
     position.tableId,
     position.epoch,
@@ -89,14 +96,17 @@ export function encodeLogChunk(chunk: FeedLogChunk): Buffer {
     position.appliedIndex,
   ];
   let size = fourBytes(four) + numberBytes(appliedIndex) + flagBytes(compacted);
-  size += numberBytes(firstIndex);
+  size += numberBytes(firstIndex) + fixed64Bytes(lastCheck) + (diverged === undefined ? 0 : 2);
   for (const entry of entries) size += nestedBytes(entryBytes(entry));
   const out = Buffer.allocUnsafe(size);
   let at = writeFour(out, 0, four);
   for (const entry of entries) at = writeEntry(out, at, entry);
   at = writeNumber(out, at, 0x18, appliedIndex);
   at = writeFlag(out, at, 0x20, compacted);
-  return filled(out, writeNumber(out, at, 0x28, firstIndex));
+  at = writeNumber(out, at, 0x28, firstIndex);
+  at = writeFixed64(out, at, 0x31, lastCheck);
+  if (diverged !== undefined) at = out.writeUInt8(diverged ? 1 : 0, out.writeUInt8(0x38, at));
+  return filled(out, at);
 }
 
 export function decodeLogChunk(bytes: Buffer): FeedLogChunk<ReceivedEntry> {
@@ -106,6 +116,8 @@ export function decodeLogChunk(bytes: Buffer): FeedLogChunk<ReceivedEntry> {
   let appliedIndex = 0;
   let compacted = false;
   let firstIndex = 0;
+  let lastCheck: bigint | undefined;
+  let diverged: boolean | undefined;
   while (reader.at < reader.end) {
     const tag = reader.uint32();
     if (tag === 0x0a) {
@@ -115,9 +127,11 @@ export function decodeLogChunk(bytes: Buffer): FeedLogChunk<ReceivedEntry> {
     else if (tag === 0x18) appliedIndex = reader.count();
     else if (tag === 0x20) compacted = reader.bool();
     else if (tag === 0x28) firstIndex = reader.count();
+    else if (tag === 0x31) lastCheck = reader.fixed64();
+    else if (tag === 0x38) diverged = reader.bool();
     else if (!reader.passOver(tag)) break;
   }
-  return { position, entries, appliedIndex, compacted, firstIndex };
+  return { position, entries, appliedIndex, compacted, firstIndex, lastCheck, diverged };
 }
 
 export function encodeTableChunk({ position, rows, more, deletedKeys }: FeedTableChunk): Buffer {
@@ -128,6 +142,31 @@ export function encodeTableChunk({ position, rows, more, deletedKeys }: FeedTabl
   at = writeFlag(out, at, 0x18, more);
   for (const key of deletedKeys) at = writePresentData(out, at, 0x22, key);
   return filled(out, at);
+}
+
+/** Rows of a chunk, encoded, in bytes that have room in front of them and behind. */
+export interface PackedRows {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Room that {@link completeTableChunk} may take in front of the rows, and behind them. */
+export const TABLE_CHUNK_HEAD_BYTES = 47;
+export const TABLE_CHUNK_TAIL_BYTES = 2;
+
+/** A chunk of packed rows, without deleted keys: the rest is written around the rows. */
+export function completeTableChunk(
+  { bytes, start, end }: PackedRows,
+  position: FeedTablePosition | undefined,
+  more: boolean,
+): Buffer {
+  const from = start - tablePositionBytes(position);
+  const to = end + flagBytes(more);
+  if (from < 0 || to > bytes.length) throw new RangeError('rows without room around them');
+  writeTablePosition(bytes, from, position);
+  writeFlag(bytes, end, 0x18, more);
+  return bytes.subarray(from, to);
 }
 
 export function decodeTableChunk(bytes: Buffer): ReceivedTableChunk {
@@ -163,35 +202,73 @@ type TableHead = Pick<FeedTableChunk, 'position' | 'rows'>;
 
 /** Fields 1 and 2 of a message with rows: where they stand, and the rows. */
 export function tableHeadBytes({ position, rows }: TableHead): number {
-  let size = fourBytes(fourOf(position));
+  let size = tablePositionBytes(position);
   for (const row of rows) size += nestedBytes(rowBytes(row));
   return size;
 }
 
 export function writeTableHead(out: Buffer, { position, rows }: TableHead): number {
-  let at = writeFour(out, 0, fourOf(position));
-  for (const row of rows) {
-    at = writeNested(out, at, 0x12, rowBytes(row));
-    at = writeData(out, at, 0x0a, row.key);
-    at = writeData(out, at, 0x12, row.value);
-    at = writeNumber(out, at, 0x18, row.createRevision);
-    at = writeNumber(out, at, 0x20, row.modRevision);
-    at = writeNumber(out, at, 0x28, row.version);
-  }
+  let at = writeTablePosition(out, 0, position);
+  for (const row of rows) at = writeRow(out, at, 0x12, row);
   return at;
+}
+
+/** A `Row` in a field of the message around it. */
+export function writeRow(out: Buffer, from: number, tag: number, row: FeedRow): number {
+  let at = writeNested(out, from, tag, rowBytes(row));
+  at = writeData(out, at, 0x0a, row.key);
+  at = writeData(out, at, 0x12, row.value);
+  at = writeNumber(out, at, 0x18, row.createRevision);
+  at = writeNumber(out, at, 0x20, row.modRevision);
+  return writeNumber(out, at, 0x28, row.version);
 }
 
 /** The next `TablePosition`, behind its tag. */
 export function readTablePosition(reader: WireReader): FeedTablePosition {
-  const [tableId, epoch, appliedIndex, revision] = readFour(reader);
-  return { tableId, epoch, appliedIndex, revision };
+  const end = reader.nestedEnd();
+  let [tableId, epoch, appliedIndex, revision] = [0, 0, 0, 0];
+  let appliedCheck: bigint | undefined;
+  while (reader.at < end) {
+    const tag = reader.uint32();
+    if (tag === 0x08) tableId = reader.count();
+    else if (tag === 0x10) epoch = reader.count();
+    else if (tag === 0x18) appliedIndex = reader.count();
+    else if (tag === 0x20) revision = reader.count();
+    else if (tag === 0x29) appliedCheck = reader.fixed64();
+    else if (!reader.passOver(tag)) break;
+  }
+  return { tableId, epoch, appliedIndex, revision, appliedCheck };
 }
 
-function fourOf(position: FeedTablePosition | undefined): Four | undefined {
-  return position && [position.tableId, position.epoch, position.appliedIndex, position.revision];
+function tablePositionBytes(position: FeedTablePosition | undefined): number {
+  return position === undefined ? 0 : nestedBytes(tablePositionContentBytes(position));
 }
 
-function rowBytes({ key, value, createRevision, modRevision, version }: FeedRow): number {
+function tablePositionContentBytes(position: FeedTablePosition): number {
+  return fourContentBytes(fourOf(position)) + fixed64Bytes(position.appliedCheck);
+}
+
+function writeTablePosition(
+  out: Buffer,
+  from: number,
+  position: FeedTablePosition | undefined,
+): number {
+  if (position === undefined) return from;
+  const at = writeNested(out, from, 0x0a, tablePositionContentBytes(position));
+  return writeFixed64(
+    out,
+    writeFourContent(out, at, fourOf(position)),
+    0x29,
+    position.appliedCheck,
+  );
+}
+
+function fourOf({ tableId, epoch, appliedIndex, revision }: FeedTablePosition): Four {
+  return [tableId, epoch, appliedIndex, revision];
+}
+
+/** Content of a `Row`. */
+export function rowBytes({ key, value, createRevision, modRevision, version }: FeedRow): number {
   const revisions = numberBytes(createRevision) + numberBytes(modRevision);
   return dataBytes(key) + dataBytes(value) + revisions + numberBytes(version);
 }
@@ -240,9 +317,12 @@ function fourBytes(fields: Four | undefined): number {
 
 function writeFour(out: Buffer, from: number, fields: Four | undefined): number {
   if (fields === undefined) return from;
-  const [one, two, three, four] = fields;
-  let at = writeNested(out, from, 0x0a, fourContentBytes(fields));
-  at = writeNumber(out, at, 0x08, one);
+  const at = writeNested(out, from, 0x0a, fourContentBytes(fields));
+  return writeFourContent(out, at, fields);
+}
+
+function writeFourContent(out: Buffer, from: number, [one, two, three, four]: Four): number {
+  let at = writeNumber(out, from, 0x08, one);
   at = writeNumber(out, at, 0x10, two);
   at = writeNumber(out, at, 0x18, three);
   return writeNumber(out, at, 0x20, four);

@@ -10,6 +10,7 @@ export {
   type PutFields,
 } from './command-encoders.js';
 export {
+  completeTableChunk,
   decodeLogChunk,
   decodeTableChunk,
   encodeLogChunk,
@@ -20,10 +21,23 @@ export {
   type FeedRow,
   type FeedTableChunk,
   type FeedTablePosition,
+  type PackedRows,
   type ReceivedEntry,
   type ReceivedRow,
   type ReceivedTableChunk,
+  TABLE_CHUNK_HEAD_BYTES,
+  TABLE_CHUNK_TAIL_BYTES,
 } from './feed-codecs.js';
+export {
+  decodeFillCommand,
+  decodeFillRequest,
+  encodeFillCommand,
+  encodeFillRequest,
+  type FillRequestFields,
+  type ReceivedBatch,
+  type ReceivedFill,
+} from './fill-codecs.js';
+export { NO_ROWS, type FillRowFigures, type FillRows, type RowLook } from './fill-rows.js';
 export { encodeHeader, type Header, type HeaderFields } from './header-encoder.js';
 export {
   decodeLinkEntries,
@@ -34,6 +48,7 @@ export {
   type LinkSnapshotChunk,
   type ReceivedSnapshotChunk,
 } from './link-codecs.js';
+export { isOfOneCluster } from './own-commands.js';
 export { decodeReplicateResponse, type ReplicateMessage } from './replication-decoders.js';
 export {
   encodeReplicateCommands,

@@ -3,16 +3,25 @@ import { describe, expect, it } from 'vitest';
 import { bytes, count } from '../../test/messages.js';
 import { hot, linkV1 } from '../index.js';
 
+const check = fc.bigInt(0n, 2n ** 64n - 1n);
+
 const fields = fc.record({
   subscription: count,
   entries: fc.array(fc.record({ index: count, command: bytes }), { maxLength: 6 }),
   leaderRevision: count,
   leaderClockMs: count,
+  lastCheck: fc.option(check, { nil: undefined }),
 });
 
 const snapshotChunk = fc.record({
   position: fc.option(
-    fc.record({ tableId: count, epoch: count, appliedIndex: count, revision: count }),
+    fc.record({
+      tableId: count,
+      epoch: count,
+      appliedIndex: count,
+      revision: count,
+      appliedCheck: fc.option(check, { nil: undefined }),
+    }),
     { nil: undefined },
   ),
   rows: fc.array(
@@ -28,6 +37,7 @@ const snapshotChunk = fc.record({
   deletedKeys: fc.array(bytes, { maxLength: 6 }),
   checksum: fc.oneof(fc.constant(0), fc.nat(2 ** 32 - 1)),
   more: fc.boolean(),
+  tableDigest: fc.option(bytes, { nil: undefined }),
 });
 
 describe('the hot codecs of the link', () => {
@@ -40,6 +50,7 @@ describe('the hot codecs of the link', () => {
           entries: given.entries.map(({ index, command }) => ({ index: BigInt(index), command })),
           leaderRevision: BigInt(given.leaderRevision),
           leaderClockMs: BigInt(given.leaderClockMs),
+          lastCheck: given.lastCheck,
         };
         const message = { kind: { $case: 'entries', value } } as const;
         const generated = Buffer.from(linkV1.AttachMessage.encode(message).finish());
@@ -51,7 +62,7 @@ describe('the hot codecs of the link', () => {
   });
 
   it('make and read a SnapshotChunk as the generated ones do', () => {
-    const big = (row: Record<string, Buffer | number>) =>
+    const big = (row: Record<string, Buffer | number | bigint | undefined>) =>
       Object.fromEntries(
         Object.entries(row).map(([name, each]) => [
           name,

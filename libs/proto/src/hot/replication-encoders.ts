@@ -2,7 +2,7 @@
  * What goes to follower clusters, made from what the log and the tables hold: `replication.v1`
  * commands, and the records of a streamed snapshot.
  *
- * A command is passed on as the bytes that lie in the log. What a peer that is not Flotilla needs to
+ * A command is passed on as the bytes that lie in the log, but for what is of its cluster alone. What a peer that is not Flotilla needs to
  * find in them is put behind: of a field that is there twice, every decoder takes the last one.
  */
 import { Command, Command_CommandType } from '../generated/mvcc/v1/mvcc.js';
@@ -106,7 +106,8 @@ function dummy(table: Uint8Array): Buffer {
 }
 
 function withKnownMembers(sequence: Command): Uint8Array {
-  return Command.encode(onlyKnown(sequence)).finish();
+  const ofOneCluster = { fence: undefined, fill: undefined, adoption: undefined };
+  return Command.encode({ ...onlyKnown(sequence), ...ofOneCluster }).finish();
 }
 
 function onlyKnown(command: Command): Command {

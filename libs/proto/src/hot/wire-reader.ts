@@ -199,6 +199,12 @@ export class WireReader {
     return this.bytes.readUInt32LE(from);
   }
 
+  fixed64(): bigint {
+    const from = this.at;
+    this.forward(8);
+    return this.bytes.readBigUInt64LE(from);
+  }
+
   private byte(): number {
     if (this.at >= this.end) throw prematureEnd();
     return this.bytes[this.at++] ?? 0;

@@ -139,3 +139,18 @@ export function int32Bytes(value: number): number {
 export function writeInt32(out: Buffer, at: number, tag: number, value: number): number {
   return value >= 0 ? writeNumber(out, at, tag, value) : writeInt64(out, at, tag, BigInt(value));
 }
+
+/** A fixed64 that may be absent, and then takes nothing. */
+export function fixed64Bytes(value: bigint | undefined): number {
+  return value === undefined ? 0 : 1 + 8;
+}
+
+export function writeFixed64(
+  out: Buffer,
+  at: number,
+  tag: number,
+  value: bigint | undefined,
+): number {
+  if (value === undefined) return at;
+  return out.writeBigUInt64LE(value, out.writeUInt8(tag, at));
+}

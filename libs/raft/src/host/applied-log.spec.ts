@@ -51,6 +51,18 @@ describe('entries that were applied', () => {
     expect(await textsFrom(5)).toEqual(['5 c']);
   });
 
+  it('are told with their terms, and of the last one that was cut only that is known', async () => {
+    for (const each of ['a', 'b', 'c']) await group.propose(text(each), FAR);
+    const { term } = group;
+    const told = await group.readApplied(4, ALL);
+    expect(told?.map((entry) => entry.term)).toEqual([term, term]);
+    expect(group.appliedTerm(5)).toBe(term);
+    expect(group.appliedTerm(6)).toBeUndefined();
+    await node.host.compact(new Map([[7, 4]]));
+    expect(group.appliedTerm(4)).toBe(term);
+    expect(group.appliedTerm(3)).toBeUndefined();
+  });
+
   it('are not read of a group that was stopped', async () => {
     node.host.stopGroup(7);
     await expect(group.readApplied(1, ALL)).rejects.toMatchObject({ code: 'group-closed' });

@@ -41,7 +41,7 @@ import { mayFollowToSleep, whomToTell } from './hibernation.js';
 import type { GroupSignals, GroupSink, HostedGroup } from './hosted-group.js';
 import { HostError, HostErrorCode } from './host-error.js';
 import type { HostOptions } from './options.js';
-import type { CommittedEntry, GroupId, ProposalOutcome, StateMachine } from './ports.js';
+import type { GroupId, ProposalOutcome, StateMachine, ToldEntry } from './ports.js';
 import { Proposals, type AddedProposal, type ProposalWaiter } from './proposals.js';
 import { ReadRounds } from './read-rounds.js';
 import { Reads } from './reads.js';
@@ -245,14 +245,20 @@ export class Group<Result> implements HostedGroup {
    * Applied entries from `from` on, within `bytesMax` but at least one; none if there is none yet, and
    * undefined if the log does not hold the first one any more. Rejects with HostError and LogStoreError.
    */
-  async readApplied(
-    from: LogIndex,
-    bytesMax: number,
-  ): Promise<readonly CommittedEntry[] | undefined> {
+  async readApplied(from: LogIndex, bytesMax: number): Promise<readonly ToldEntry[] | undefined> {
     if (this.closed) throw new HostError(this.closed.code, this.closed.message);
     const { appliedIndex } = this.machine;
     const entries = await appliedEntries(this.node, this.log, appliedIndex, from, bytesMax);
-    return entries?.map(asCommitted);
+    return entries?.map((entry) => ({ ...asCommitted(entry), term: entry.term }));
+  }
+
+  /**
+   * Term of an applied entry; also of the last one that was cut from the log, of which no more is
+   * known. Undefined where it is not known, or the entry is not applied here.
+   */
+  appliedTerm(index: LogIndex): Term | undefined {
+    if (index > this.machine.appliedIndex) return undefined;
+    return this.node.raft.log.termOrUndefined(index);
   }
 
   /** Settles once a read of the local state reflects every write acknowledged before this call. */

@@ -14,4 +14,5 @@ export type {
   SnapshotFetcher,
   SnapshotSlots,
   StateMachine,
+  ToldEntry,
 } from './ports.js';

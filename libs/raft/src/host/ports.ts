@@ -34,6 +34,11 @@ export interface CommittedEntry {
   readonly data: Uint8Array;
 }
 
+/** A committed entry as others are told it. */
+export interface ToldEntry extends CommittedEntry {
+  readonly term: Term;
+}
+
 /** The deterministic part of a group: the same entries give the same state on every replica. */
 export interface StateMachine<Result> {
   /** Index of the last entry in the state, as of the last start or apply; never goes back. */

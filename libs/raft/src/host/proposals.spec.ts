@@ -1,3 +1,6 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { HostError } from './host-error.js';
 import { Proposals } from './proposals.js';
@@ -21,6 +24,26 @@ describe('proposals', () => {
     expect(await codeOf(replaced)).toBe('aborted');
     expect(await kept).toEqual({ result: 'own', index: 4, term: 1 });
     expect(proposals.size).toBe(0);
+  });
+
+  it('lets go of a waiter, and of what it holds, once it is told', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const proposals = new Proposals<string>(10);
+    const held: WeakRef<object>[] = [];
+    const enter = (index: number) => {
+      const proposed = { bytes: Buffer.alloc(10) };
+      held.push(new WeakRef(proposed));
+      const waiter = { resolve: () => void proposed.bytes, reject: () => void proposed.bytes };
+      proposals.entered([{ data: Buffer.alloc(0), deadlineMs: FAR, waiter }], index, 1);
+    };
+    for (const index of [1, 2, 3]) enter(index);
+    proposals.applied(2, 1, 'the first one was replaced, the second is told');
+    // A weak reference keeps what it gave until the turn is over.
+    await turn();
+    collect();
+    expect(held.map((each) => each.deref() !== undefined)).toEqual([false, false, true]);
+    expect(proposals.size).toBe(1);
   });
 
   it('a proposal at a lower index aborts what the newer leader has cut off', async () => {

@@ -30,12 +30,13 @@ interface Waiting<Result> {
   settled: boolean;
 }
 
-/** How many settled places may gather at the front before the array is cut. */
+/** How many empty places may gather at the front before the array is cut. */
 const HEAD_SLACK = 1024;
 
 export class Proposals<Result> {
   private added: AddedProposal<Result>[] = [];
-  private queue: Waiting<Result>[] = [];
+  /** Empty up to `head`: who was told is let go at once, and with it what was proposed. */
+  private queue: (Waiting<Result> | undefined)[] = [];
   private head = 0;
   private earliestDeadlineMs = Infinity;
 
@@ -84,10 +85,10 @@ export class Proposals<Result> {
     let first = this.queue[this.head];
     while (first && first.index < index) {
       this.fail(first, HostErrorCode.Aborted, 'request aborted');
-      first = this.queue[++this.head];
+      first = this.pass();
     }
     if (first?.index === index) {
-      this.head++;
+      this.pass();
       if (first.term !== term) this.fail(first, HostErrorCode.Aborted, 'request aborted');
       else if (!first.settled) {
         first.settled = true;
@@ -115,7 +116,7 @@ export class Proposals<Result> {
     let first = this.queue[this.head];
     while (first && first.index <= index) {
       this.fail(first, HostErrorCode.Timeout, 'timeout');
-      first = this.queue[++this.head];
+      first = this.pass();
     }
   }
 
@@ -152,6 +153,12 @@ export class Proposals<Result> {
       waiter.reject(new HostError(HostErrorCode.Timeout, 'timeout'));
       return false;
     });
+  }
+
+  /** Lets go of the first one, and gives the next. */
+  private pass(): Waiting<Result> | undefined {
+    this.queue[this.head] = undefined;
+    return this.queue[++this.head];
   }
 
   private cut(): void {

@@ -8,6 +8,9 @@
  */
 import { viewOf } from './format.js';
 
+/** What a block that a large frame fills has left: small frames that follow need none of their own. */
+const LARGE_BLOCK_SLACK_BYTES = 16 * 1024;
+
 /** A stretch of one segment file, from `fileOffset` on, `used` bytes long. */
 export class TailBlock {
   readonly view: DataView;
@@ -67,6 +70,7 @@ export class TailCache {
     block.bytes.set(moved);
     block.used = moved.length;
     from.used = start;
+    if (start === 0) this.forget(from);
     return block;
   }
 
@@ -93,8 +97,18 @@ export class TailCache {
     if (evicted > 0) this.blocks.splice(0, evicted);
   }
 
+  /** All that it held lies in another one. */
+  private forget(block: TailBlock): void {
+    const at = this.blocks.indexOf(block);
+    if (at < 0) return;
+    this.blocks.splice(at, 1);
+    this.bytesTotal -= block.bytes.length;
+  }
+
   private addBlock(position: LogPosition, room: number): TailBlock {
-    const bytes = new Uint8Array(Math.max(this.blockBytes, room));
+    // Not filled with zeros: nothing is read beyond what was written.
+    const size = room > this.blockBytes ? room + LARGE_BLOCK_SLACK_BYTES : this.blockBytes;
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
     const block = new TailBlock(position.segment, position.offset, bytes);
     this.blocks.push(block);
     this.bytesTotal += bytes.length;

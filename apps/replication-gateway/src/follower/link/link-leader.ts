@@ -19,7 +19,9 @@ import {
   type LeaderSnapshot,
   type LeaderTable,
   type LeaderTables,
+  type LogStart,
   type LogStream,
+  type StandingListener,
 } from '../ports.js';
 import { checkGeneration, GenerationRefusedError } from './generations.js';
 import { LinkLog } from './link-log.js';
@@ -73,6 +75,7 @@ export class LinkLeader implements LeaderCluster {
   private failures = 0;
   private unserved = 0;
   private session: LinkSession | undefined;
+  private standing: StandingListener | undefined;
 
   constructor(private readonly parts: LinkParts) {
     this.turns = new Turnstile(parts.clock);
@@ -89,6 +92,11 @@ export class LinkLeader implements LeaderCluster {
 
   get known(): LeaderTables | undefined {
     return this.told;
+  }
+
+  /** Who is told where all logs stand, from the next stream on. */
+  listen(listener: StandingListener): void {
+    this.standing = listener;
   }
 
   start(): void {
@@ -111,12 +119,12 @@ export class LinkLeader implements LeaderCluster {
     return this.awaited(signal, 'its tables', () => (this.isFresh ? this.told : undefined));
   }
 
-  log(of: LeaderTable, from: number, signal: AbortSignal): LogStream {
+  log(of: LeaderTable, start: LogStart, signal: AbortSignal): LogStream {
     const session = async () => {
       const { session: one } = await this.awaited(signal, 'a stream', () => this.attached);
       return one;
     };
-    return new LinkLog(session, of, from, signal);
+    return new LinkLog(session, of, start, signal);
   }
 
   async snapshot({ source }: LeaderTable, signal: AbortSignal): Promise<LeaderSnapshot> {
@@ -176,6 +184,7 @@ export class LinkLeader implements LeaderCluster {
       clock,
       messageBytesMax,
       ...(creditBytes !== undefined && { creditBytes }),
+      ...(this.standing && { standing: this.standing }),
       hello: {
         clusterId,
         gateway,

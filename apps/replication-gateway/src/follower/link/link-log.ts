@@ -2,7 +2,7 @@
  * The log of one table for its puller: subscribes once it is read and there is a stream, and lets
  * go of everything when it is left.
  */
-import { type LeaderTable, type LogMessage, type LogStream } from '../ports.js';
+import { type LeaderTable, type LogMessage, type LogStart, type LogStream } from '../ports.js';
 import { type LinkSession } from './link-session.js';
 import { type LinkSubscription } from './link-subscription.js';
 import { OtherTableError } from './other-table-error.js';
@@ -14,7 +14,7 @@ export class LinkLog implements LogStream {
   constructor(
     private readonly session: () => Promise<LinkSession>,
     private readonly of: LeaderTable,
-    private readonly from: number,
+    private readonly start: LogStart,
     private readonly signal: AbortSignal,
   ) {}
 
@@ -30,7 +30,7 @@ export class LinkLog implements LogStream {
     }
     const session = await this.session();
     if (this.signal.aborted) return;
-    const subscription = session.subscribe(this.of, this.from);
+    const subscription = session.subscribe(this.of, this.start);
     this.subscription = subscription;
     const close = () => subscription.close();
     this.signal.addEventListener('abort', close, { once: true });

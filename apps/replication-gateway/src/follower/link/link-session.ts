@@ -10,7 +10,12 @@
 import { type GrpcClient, GrpcStatusError, status } from '@flotilla/grpc';
 import { hot, linkV1, replicationV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../../gateway-clock.js';
-import { type Generation, type LeaderTable } from '../ports.js';
+import {
+  type Generation,
+  type LeaderTable,
+  type LogStart,
+  type StandingListener,
+} from '../ports.js';
 import { CREDIT_BYTES, CreditWindow } from './credit-window.js';
 import { LinkRequests } from './link-requests.js';
 import { bytesOf, LinkSubscription, STUCK_MS } from './link-subscription.js';
@@ -36,6 +41,8 @@ export interface SessionParts {
   readonly hello: Omit<linkV1.AttachHello, 'creditBytes'>;
   readonly messageBytesMax: number;
   readonly events: SessionEvents;
+  /** Told where logs stand before their readers are, who may be busy. */
+  readonly standing?: StandingListener;
   readonly creditBytes?: number;
 }
 
@@ -49,6 +56,8 @@ export class LinkSession {
   private readonly subscriptions = new Map<number, LinkSubscription>();
   /** Revisions of tables as they were told last, by id. */
   private readonly revisions = new Map<number, number>();
+  /** Tables whose readers do not know yet where their logs stand. */
+  private readonly unnoted = new Set<number>();
   private lastNumber = 0;
   private heartbeatMs: number | undefined;
   private heardAtMs: number;
@@ -90,7 +99,7 @@ export class LinkSession {
     }
   }
 
-  subscribe(of: LeaderTable, from: number): LinkSubscription {
+  subscribe(of: LeaderTable, { from, previousCheck }: LogStart): LinkSubscription {
     const { tableId, epoch } = of.source;
     const number = ++this.lastNumber;
     const nowMs = () => this.parts.clock.nowMs();
@@ -100,8 +109,10 @@ export class LinkSession {
     };
     const subscription = new LinkSubscription(number, of, owner, nowMs, this.credit.shareBytes);
     this.subscriptions.set(number, subscription);
+    this.unnoted.add(tableId);
+    this.parts.standing?.left(of.table);
     const value = { tableId: BigInt(tableId), epoch: BigInt(epoch), from: BigInt(from) };
-    const named = { ...value, subscription: BigInt(number) };
+    const named = { ...value, subscription: BigInt(number), previousCheck };
     this.requests.send({ $case: 'subscribe', value: named });
     return subscription;
   }
@@ -113,12 +124,18 @@ export class LinkSession {
       status.UNAVAILABLE,
       'the stream to the leader cluster is over',
     );
-    for (const one of this.subscriptions.values()) one.finish({ error });
+    for (const one of this.subscriptions.values()) {
+      this.parts.standing?.left(one.of.table);
+      one.finish({ error });
+    }
     this.subscriptions.clear();
   }
 
   private unsubscribe(number: number): void {
-    if (!this.subscriptions.delete(number)) return;
+    const one = this.subscriptions.get(number);
+    if (!one) return;
+    this.subscriptions.delete(number);
+    this.parts.standing?.left(one.of.table);
     const value = { subscription: BigInt(number) };
     this.requests.send({ $case: 'unsubscribe', value });
   }
@@ -166,7 +183,9 @@ export class LinkSession {
       case 'end':
         return this.ended(kind.value);
       case 'tables':
-        for (const { id, revision } of kind.value.tables) this.moved(Number(id), Number(revision));
+        for (const { id, revision } of kind.value.tables) {
+          if (this.moved(Number(id), Number(revision))) this.unnoted.add(Number(id));
+        }
         for (const id of kind.value.deletedTables) this.revisions.delete(Number(id));
         return this.parts.events.tables(kind);
       case 'welcome':
@@ -187,46 +206,65 @@ export class LinkSession {
   }
 
   private entries(message: hot.LinkEntriesFields<hot.ReceivedEntry>): void {
-    const { entries, leaderRevision: leaderIndex, leaderClockMs } = message;
+    const { entries, leaderRevision: leaderIndex, leaderClockMs, lastCheck } = message;
     this.credit.received(bytesOf(entries));
     const subscription = this.subscriptions.get(message.subscription);
     // On its way when it was given up.
     if (!subscription) return this.release(bytesOf(entries));
     this.moved(subscription.of.source.tableId, leaderIndex);
-    subscription.push(entries, { leaderIndex, leaderClockMs });
+    this.parts.standing?.moved(subscription.of.table, leaderIndex);
+    subscription.push(entries, { leaderIndex, leaderClockMs, lastCheck });
   }
 
+  /** Only who does not know it yet is told where its log stands: most tables are idle. */
   private heartbeat({ leaderClockMs, revisions }: linkV1.Heartbeat): void {
-    for (const { tableId, revision } of revisions) this.moved(Number(tableId), Number(revision));
-    for (const one of this.subscriptions.values()) {
-      const leaderIndex = this.revisions.get(one.of.source.tableId) ?? 0;
-      one.note({ leaderIndex, leaderClockMs: Number(leaderClockMs) });
+    const clockMs = Number(leaderClockMs);
+    for (const { tableId, revision } of revisions) {
+      if (this.moved(Number(tableId), Number(revision))) this.unnoted.add(Number(tableId));
     }
+    if (this.unnoted.size > 0) {
+      for (const one of this.subscriptions.values()) {
+        const { tableId } = one.of.source;
+        if (!this.unnoted.has(tableId)) continue;
+        const leaderIndex = this.revisions.get(tableId) ?? 0;
+        this.parts.standing?.moved(one.of.table, leaderIndex);
+        one.note({ leaderIndex, leaderClockMs: clockMs });
+      }
+      this.unnoted.clear();
+    }
+    this.parts.standing?.clock(clockMs);
   }
 
   private ended({ subscription, reason, message }: linkV1.SubscriptionEnd): void {
     const one = this.subscriptions.get(Number(subscription));
     this.subscriptions.delete(Number(subscription));
+    if (one) this.parts.standing?.left(one.of.table);
     const told = { kind: 'error', entries: [], leaderIndex: 0 } as const;
     if (reason === Reason.COMPACTED) one?.finish({ message: { ...told, error: USE_SNAPSHOT } });
-    else if (reason === Reason.LEADER_BEHIND) {
+    else if (reason === Reason.DIVERGED) {
+      one?.finish({ message: { ...told, error: USE_SNAPSHOT, divergence: message } });
+    } else if (reason === Reason.LEADER_BEHIND) {
       one?.finish({ message: { ...told, error: LEADER_BEHIND } });
     } else if (reason === Reason.OTHER_TABLE) one?.finish({ error: new OtherTableError(message) });
     else one?.finish({ error: new GrpcStatusError(status.UNAVAILABLE, message) });
   }
 
-  private moved(tableId: number, revision: number): void {
-    if (revision > (this.revisions.get(tableId) ?? 0)) this.revisions.set(tableId, revision);
+  /** Whether that is news. */
+  private moved(tableId: number, revision: number): boolean {
+    if (revision <= (this.revisions.get(tableId) ?? 0)) return false;
+    this.revisions.set(tableId, revision);
+    return true;
   }
 }
 
 function plain(message: linkV1.LinkEntries): hot.LinkEntriesFields<hot.ReceivedEntry> {
-  const { entries, subscription, leaderRevision, leaderClockMs } = message;
+  const { entries, subscription, leaderRevision, leaderClockMs, lastCheck } = message;
   return {
     subscription: Number(subscription),
     entries: entries.map(({ index, command }) => ({ index: Number(index), command })),
     leaderRevision: Number(leaderRevision),
     leaderClockMs: Number(leaderClockMs),
+    lastCheck,
   };
 }
 

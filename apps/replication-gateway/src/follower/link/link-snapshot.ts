@@ -70,8 +70,8 @@ async function* pieces(
         throw new GrpcStatusError(status.DATA_LOSS, 'a chunk of a snapshot came damaged');
       }
       lastKey = lastKeyOf(chunk, lastKey);
-      const { rows, deletedKeys, more } = chunk;
-      yield { rows, deletedKeys, bytes, isLast: !more };
+      const { rows, deletedKeys, more, tableDigest } = chunk;
+      yield { rows, deletedKeys, bytes, isLast: !more, tableDigest };
       if (!more) return;
       received = await nextChunk(messages);
     }
@@ -107,9 +107,9 @@ function positionOf({ position }: hot.ReceivedSnapshotChunk, source: CopySource)
   if (!position) {
     throw new GrpcStatusError(status.DATA_LOSS, 'a snapshot does not begin with its position');
   }
-  const { tableId, epoch, appliedIndex, revision } = position;
+  const { tableId, epoch, appliedIndex, revision, appliedCheck } = position;
   if (tableId !== source.tableId || epoch !== source.epoch) {
     throw new GrpcStatusError(status.FAILED_PRECONDITION, 'it is the snapshot of another table');
   }
-  return { index: appliedIndex, revision };
+  return { index: appliedIndex, revision, check: appliedCheck };
 }

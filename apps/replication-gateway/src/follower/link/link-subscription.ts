@@ -53,13 +53,13 @@ export class LinkSubscription {
     return this.held > this.shareBytes && this.nowMs() - this.movedAtMs >= STUCK_MS;
   }
 
-  push(received: readonly hot.ReceivedEntry[], { leaderIndex, leaderClockMs }: LeaderPlace): void {
+  push(received: readonly hot.ReceivedEntry[], { lastCheck, ...place }: EntriesPlace): void {
     const entries = received.map((entry) => this.asApplied(entry));
     const bytes = bytesOf(received);
     if (this.isClosed || this.end) return this.owner.release(bytes);
     if (this.held === 0) this.movedAtMs = this.nowMs();
     this.held += bytes;
-    const message = { kind: 'commands', entries, error: 0, leaderIndex, leaderClockMs } as const;
+    const message = { kind: 'commands', entries, error: 0, ...place, lastCheck } as const;
     this.queue.push({ message, bytes, lastIndex: entries.at(-1)?.index ?? 0 });
     this.wake?.();
   }
@@ -155,6 +155,11 @@ interface Held {
 export interface LeaderPlace {
   readonly leaderIndex: number;
   readonly leaderClockMs: number;
+}
+
+export interface EntriesPlace extends LeaderPlace {
+  /** Of the last entry, if it is known. */
+  readonly lastCheck?: bigint | undefined;
 }
 
 /** Bytes of commands, as credit counts them. */

@@ -16,7 +16,9 @@ import {
   type LeaderTable,
   type LeaderTables,
   type LogMessage,
+  type LogStart,
   type LogStream,
+  type StandingListener,
 } from '../ports.js';
 import { type LinkLeader } from './link-leader.js';
 
@@ -36,6 +38,10 @@ export class NegotiatedLeader implements LeaderCluster {
     return this.link.known;
   }
 
+  listen(listener: StandingListener): void {
+    this.link.listen(listener);
+  }
+
   changed(signal: AbortSignal): Promise<void> {
     return this.link.changed(signal);
   }
@@ -44,9 +50,9 @@ export class NegotiatedLeader implements LeaderCluster {
     return (await this.way(signal)).tables(signal);
   }
 
-  log(of: LeaderTable, from: number, signal: AbortSignal): LogStream {
-    if (this.isDecided) return this.now.log(of, from, signal);
-    return new LaterLog(async () => (await this.way(signal)).log(of, from, signal));
+  log(of: LeaderTable, start: LogStart, signal: AbortSignal): LogStream {
+    if (this.isDecided) return this.now.log(of, start, signal);
+    return new LaterLog(async () => (await this.way(signal)).log(of, start, signal));
   }
 
   async snapshot(of: LeaderTable, signal: AbortSignal): Promise<LeaderSnapshot> {

@@ -26,6 +26,8 @@ export type LinkRequest =
       readonly epoch: bigint;
       /** Beyond what any log can have: Infinity. */
       readonly from: number;
+      /** Of the entry before it, as the copy has it; undefined if it does not know. */
+      readonly previousCheck: bigint | undefined;
     }
   | { readonly kind: 'unsubscribe'; readonly subscription: number }
   | { readonly kind: 'credit'; readonly bytes: number };
@@ -66,7 +68,7 @@ export function readRequest(bytes: Buffer): LinkRequest {
   const { kind } = decode(bytes);
   switch (kind?.$case) {
     case 'subscribe': {
-      const { subscription, tableId, epoch, from } = kind.value;
+      const { subscription, tableId, epoch, from, previousCheck } = kind.value;
       if (from === 0n) throw invalid('subscribe.from must be 1 or larger');
       return {
         kind: 'subscribe',
@@ -74,6 +76,7 @@ export function readRequest(bytes: Buffer): LinkRequest {
         tableId,
         epoch,
         from: from > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(from),
+        previousCheck,
       };
     }
     case 'unsubscribe': {

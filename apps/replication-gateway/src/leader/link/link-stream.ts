@@ -147,7 +147,8 @@ export class LinkStream implements SubscriptionHost {
     this.work.raise();
   }
 
-  private subscribe({ subscription: id, tableId, epoch, from }: Subscribe): void {
+  private subscribe(request: Subscribe): void {
+    const { subscription: id, tableId, epoch, from, previousCheck } = request;
     if (this.subscriptions.has(id)) {
       throw invalid(`subscribe.subscription ${id} is in use`);
     }
@@ -162,7 +163,7 @@ export class LinkStream implements SubscriptionHost {
       return this.refuse(id, isNewer ? FAILED : OTHER_TABLE, message);
     }
     if (from === Infinity) return this.refuse(id, LEADER_BEHIND, 'no log is as long as that');
-    const subscription = new LinkSubscription(id, table, from, this);
+    const subscription = new LinkSubscription(id, table, { from, previousCheck }, this);
     this.subscriptions.set(id, subscription);
     const run = subscription.run().finally(() => this.runs.delete(run));
     this.runs.add(run);
@@ -269,7 +270,7 @@ export class LinkStream implements SubscriptionHost {
 
   private entriesOf(subscription: LinkSubscription): Uint8Array {
     const { clock, metrics, entriesBytesMax } = this.parts;
-    const { entries, bytes } = subscription.take(Math.min(entriesBytesMax, this.credit));
+    const { entries, bytes, lastCheck } = subscription.take(Math.min(entriesBytesMax, this.credit));
     this.credit -= bytes;
     this.advanced.delete(subscription);
     const message = hot.encodeLinkEntries({
@@ -277,6 +278,7 @@ export class LinkStream implements SubscriptionHost {
       entries,
       leaderRevision: subscription.leaderRevision,
       leaderClockMs: clock.wallMs(),
+      lastCheck,
     });
     metrics.commands(subscription.table.name, entries.length, message.length);
     return message;

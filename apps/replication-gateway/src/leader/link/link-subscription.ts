@@ -6,12 +6,14 @@
  *      \--turn is over----/<----------something came-------/--no place: it is let go--> in line
  *
  * In: the log of the table, from the nodes. Out: entries in order, taken a message at a time, and one end. Its
- * log is not read while what lies here is not sent, and nothing lies here without a place.
+ * log is not read while what lies here is not sent, and nothing lies here without a place. Checks of entries
+ * are passed on as they come: of the last one of each chunk, so messages end there where they can.
  */
 import { GrpcStatusError, status } from '@flotilla/grpc';
 import { type hot, linkV1 } from '@flotilla/proto';
 import { type Feed, type LogChunk } from '../../nodes/feed.js';
 import { type KnownTable } from '../../nodes/table-directory.js';
+import { shownCheck } from '../../shown-check.js';
 import {
   FEED_CHUNK_BYTES_MAX,
   PLACE_TURN_BYTES_MAX,
@@ -20,7 +22,7 @@ import {
 import { type StreamPlaces } from './link-places.js';
 import { WakeUp } from './wake-up.js';
 
-const { COMPACTED, FAILED, LEADER_BEHIND, OTHER_TABLE } = linkV1.SubscriptionEnd_Reason;
+const { COMPACTED, DIVERGED, FAILED, LEADER_BEHIND, OTHER_TABLE } = linkV1.SubscriptionEnd_Reason;
 
 export interface SubscriptionHost {
   readonly feed: Pick<Feed, 'followLog'>;
@@ -33,14 +35,34 @@ export interface SubscriptionHost {
   onFailure(subscription: LinkSubscription, error: unknown): void;
 }
 
+/** Where a subscription begins. */
+export interface LogPlace {
+  readonly from: number;
+  /** Of the entry before it; undefined if it is not known. */
+  readonly previousCheck: bigint | undefined;
+}
+
+/** The next entries, with the check of the last one, if that is known. */
+export interface TakenEntries {
+  readonly entries: readonly hot.ReceivedEntry[];
+  readonly bytes: number;
+  readonly lastCheck: bigint | undefined;
+}
+
+interface WaitingEntry extends hot.ReceivedEntry {
+  readonly check?: bigint | undefined;
+}
+
 export type SubscriptionEndFields = Omit<linkV1.SubscriptionEnd, 'subscription'>;
 
 export class LinkSubscription {
   /** Newest revision of the table that is known here. */
   leaderRevision = 0;
-  private waiting: hot.ReceivedEntry[] = [];
+  private waiting: WaitingEntry[] = [];
   private waitingBytes = 0;
   private next: number;
+  /** Of the entry before that. */
+  private previousCheck: bigint | undefined;
   private ended: SubscriptionEndFields | undefined;
   private hasPlace = false;
   private turnBytes = 0;
@@ -50,10 +72,11 @@ export class LinkSubscription {
   constructor(
     readonly id: number,
     readonly table: KnownTable,
-    from: number,
+    { from, previousCheck }: LogPlace,
     private readonly host: SubscriptionHost,
   ) {
     this.next = from;
+    this.previousCheck = previousCheck;
   }
 
   get hasEntries(): boolean {
@@ -91,21 +114,29 @@ export class LinkSubscription {
   }
 
   /** The next entries, of so many bytes of commands; one is taken in any case. */
-  take(bytesMax: number): { readonly entries: hot.ReceivedEntry[]; readonly bytes: number } {
-    let count = 0;
-    let bytes = 0;
-    for (const { command } of this.waiting) {
-      if (count > 0 && bytes + command.length > bytesMax) break;
-      count++;
-      bytes += command.length;
-    }
+  take(bytesMax: number): TakenEntries {
+    const { count, bytes } = this.due(bytesMax);
     const entries = this.waiting.splice(0, count);
+    const lastCheck = entries.at(-1)?.check;
     this.waitingBytes -= bytes;
     if (this.waiting.length === 0) {
       if (!this.isBehind) this.leavePlace();
       this.taken.raise();
     }
-    return { entries, bytes };
+    return { entries, bytes, lastCheck };
+  }
+
+  /** Up to the last entry of a chunk, if one is within the bytes. */
+  private due(bytesMax: number): { readonly count: number; readonly bytes: number } {
+    let within = { count: 0, bytes: 0 };
+    let whole = within;
+    for (const { command, check } of this.waiting) {
+      const bytes = within.bytes + command.length;
+      if (within.count > 0 && bytes > bytesMax) return whole.count > 0 ? whole : within;
+      within = { count: within.count + 1, bytes };
+      if (check !== undefined) whole = within;
+    }
+    return within;
   }
 
   /** Nobody wants it any more. Idempotent. */
@@ -119,7 +150,8 @@ export class LinkSubscription {
   private async follow(): Promise<void> {
     const { signal } = this.stopping;
     const { host, table } = this;
-    const options = { signal, chunkBytesMax: FEED_CHUNK_BYTES_MAX };
+    const { previousCheck } = this;
+    const options = { signal, chunkBytesMax: FEED_CHUNK_BYTES_MAX, previousCheck };
     this.turnBytes = 0;
     for await (const chunk of host.feed.followLog(table, this.next, options)) {
       if (signal.aborted || !this.add(chunk)) return;
@@ -132,7 +164,7 @@ export class LinkSubscription {
 
   /** False if no more is to be read now. */
   private add(chunk: LogChunk): boolean {
-    const { position, entries, appliedIndex, compacted, firstIndex } = chunk;
+    const { position, entries, appliedIndex, compacted, firstIndex, diverged } = chunk;
     const isNews = appliedIndex > this.leaderRevision;
     if (isNews) {
       this.leaderRevision = appliedIndex;
@@ -144,19 +176,28 @@ export class LinkSubscription {
     }
     const newest = entries.at(-1);
     if (newest !== undefined && this.ensurePlace()) {
+      const check = chunk.lastCheck;
       for (const entry of entries) {
-        this.waiting.push(entry);
+        this.waiting.push(entry === newest ? { ...entry, check } : entry);
         this.waitingBytes += entry.command.length;
         this.turnBytes += entry.command.length;
       }
       this.next = newest.index + 1;
+      this.previousCheck = check;
       this.host.onReady(this);
     }
     if (compacted) {
       const message = `the log begins at revision ${firstIndex}`;
       return this.finish({ reason: COMPACTED, message, first: BigInt(firstIndex) });
     }
+    if (diverged === true) return this.finish(this.divergedEnd(chunk.lastCheck));
     return !this.isBehind || (this.ensurePlace() && !this.turnIsOver);
+  }
+
+  private divergedEnd(check: bigint | undefined): SubscriptionEndFields {
+    const own = check === undefined ? 'another term' : `check ${shownCheck(check)}`;
+    const message = `the entry at revision ${this.next - 1} has ${own} in the leader cluster`;
+    return { reason: DIVERGED, message, first: 0n };
   }
 
   private get isBehind(): boolean {

@@ -9,7 +9,7 @@ import { FollowedCluster } from '../../../test/support/followed-logs.js';
 import { READER_STALL_MS } from '../paced-sink.js';
 import { HELLO_TIMEOUT_MS, LINK_STREAMS_MAX, VIEW_TABLES_MAX } from './link-limits.js';
 
-const { COMPACTED, FAILED, LEADER_BEHIND, OTHER_TABLE } = linkV1.SubscriptionEnd_Reason;
+const { COMPACTED, DIVERGED, FAILED, LEADER_BEHIND, OTHER_TABLE } = linkV1.SubscriptionEnd_Reason;
 const upTo = (last: number) => Array.from({ length: last }, (_, at) => at + 1);
 const command = (bytes = 10) => Buffer.alloc(bytes, 1);
 
@@ -232,6 +232,46 @@ describe('a subscription', () => {
     attached.subscribe(6, 7, 11);
     await link.clock.settle();
     expect(attached.indexes(6)).toEqual(upTo(20).slice(10));
+  });
+
+  it('whose log is of another history than its copy ends so, and says which check the log has', async () => {
+    const { link, log } = linked(7);
+    log(7).append(...upTo(20).map(() => command()));
+    log(7).divergedFrom = 0xabcn;
+    const attached = (await link.attach())
+      .subscribe(5, 7, 10, 7, 9n)
+      .subscribe(6, 7, 10, 7, 0xabcn);
+    await link.clock.settle();
+    const message = 'the entry at revision 9 has check 0000000000000abc in the leader cluster';
+    expect(attached.of('end')).toEqual([
+      { subscription: 5n, reason: DIVERGED, message, first: 0n },
+    ]);
+    expect(attached.indexes(6)).toEqual(upTo(20).slice(9));
+    expect(log(7).openedWith).toEqual([9n, 0xabcn]);
+  });
+
+  it('is told the check of the last entry of each message, which ends with a chunk where it can', async () => {
+    const { link, log } = linked(7);
+    const attached = (await link.attach({ creditBytes: 45n })).subscribe(5, 7);
+    await link.clock.settle();
+    const release = attached.hold();
+    // Chunks of one, two and two entries.
+    log(7).append(command());
+    await link.clock.settle();
+    for (let nth = 0; nth < 2; nth++) {
+      log(7).append(command(), command());
+      await link.clock.settle();
+    }
+    release();
+    await link.clock.settle();
+    const told = () =>
+      attached.of('entries').map(({ entries, lastCheck }) => [entries.length, lastCheck]);
+    expect(told()).toEqual([
+      [1, 1n],
+      [2, 3n],
+      [1, undefined],
+      [1, 5n],
+    ]);
   });
 
   it('ends for a table that is not there, or has another epoch', async () => {

@@ -10,6 +10,7 @@ import { NO_METRICS } from '../../../test/support/fake-feed.js';
 import { FollowedCluster } from '../../../test/support/followed-logs.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { type TableChunk } from '../../nodes/feed.js';
+import { TableDigest } from '../../table-digest.js';
 import { READER_STALL_MS } from '../paced-sink.js';
 import { RunningSnapshots, SNAPSHOTS_MAX } from '../running-snapshots.js';
 import { LINK_READ_SNAPSHOT, LinkService } from './link.service.js';
@@ -121,6 +122,36 @@ describe('a snapshot', () => {
     const part = { atRevision: 5n, afterKey: Buffer.from('k'), sinceRevision: 3n };
     await reads.read(part);
     expect(reads.cluster.reads).toEqual([{ table: 't7', epoch: 7n, ...part }]);
+  });
+
+  it('of a part comes with the digest of the whole table at its revision, in the last chunk', async () => {
+    const rows = [row('a', '1'), row('b', '2')];
+    const digest = TableDigest.empty();
+    digest.add(rows);
+    const parts: Partial<linkV1.ReadSnapshotRequest>[] = [
+      { sinceRevision: 3n },
+      { atRevision: 8n, afterKey: Buffer.from('a') },
+    ];
+    for (const part of parts) {
+      const reads = new Reads();
+      reads.cluster.told = [
+        chunk({ position: POSITION, rows: rows.slice(0, 1) }),
+        chunk({ rows: rows.slice(1), more: false }),
+      ];
+      await reads.read(part);
+      const digests = reads.messages.map(({ tableDigest }) => tableDigest?.toString('hex'));
+      expect(digests).toEqual([undefined, digest.bytes().toString('hex')]);
+      const whole = { atRevision: 8n, afterKey: Buffer.alloc(0), sinceRevision: 0n, epoch: 7n };
+      expect(reads.cluster.reads.slice(1)).toEqual([{ table: 't7', ...whole }]);
+    }
+  });
+
+  it('of everything is read once, and comes without a digest', async () => {
+    const reads = new Reads();
+    reads.cluster.told = [chunk({ position: POSITION, rows: [row('a', '1')], more: false })];
+    await reads.read();
+    expect(reads.messages.map(({ tableDigest }) => tableDigest)).toEqual([undefined]);
+    expect(reads.cluster.reads).toHaveLength(1);
   });
 
   it('is read no faster than it is taken; a reader that takes nothing is sent away', async () => {

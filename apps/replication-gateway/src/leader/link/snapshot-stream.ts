@@ -4,14 +4,16 @@
  *   request --checked--> chunks of a node --each with the checksum of all so far--> chunks
  *
  * Nothing is gathered: a chunk is passed on before the next one is read, at the reader's pace. One that breaks can
- * be gone on with at its revision, after the last key that came; its checksum then begins anew.
+ * be gone on with at its revision, after the last key that came; its checksum then begins anew. Who asks for a part
+ * of a table is told with the last chunk what the whole of it comes to: it is read once more for that.
  */
 import { type CallContext, GrpcStatusError, type MessageSink, status } from '@flotilla/grpc';
 import { hot, linkV1 } from '@flotilla/proto';
 import { type GatewayClock } from '../../gateway-clock.js';
-import { type Feed } from '../../nodes/feed.js';
+import { type Feed, type TableChunk } from '../../nodes/feed.js';
 import { type KnownTable, type TableDirectory } from '../../nodes/table-directory.js';
 import { snapshotChecksum } from '../../snapshot-checksum.js';
+import { TableDigest } from '../../table-digest.js';
 import { deadlineOf } from '../log.service.js';
 import { PacedSink } from '../paced-sink.js';
 import { type ReplicationMetrics } from '../replication-metrics.js';
@@ -55,13 +57,28 @@ async function send(
 ): Promise<void> {
   const options = { deadlineMs: deadlineOf(call, clock), signal: call.signal };
   const part = { epoch, atRevision, afterKey, sinceRevision };
+  const table = Buffer.from(name);
+  const isPart = sinceRevision !== 0n || afterKey.length > 0;
   let checksum = 0;
-  for await (const chunk of feed.readTable(Buffer.from(name), options, part)) {
+  let revision = atRevision;
+  for await (const chunk of feed.readTable(table, options, part)) {
     checksum = snapshotChecksum(chunk, checksum);
-    const message = hot.encodeLinkSnapshotChunk({ ...chunk, checksum });
+    if (chunk.position) revision = BigInt(chunk.position.revision);
+    const whole = { epoch, atRevision: revision, afterKey: NO_KEY, sinceRevision: 0n };
+    const isTold = isPart && !chunk.more;
+    const told = isTold && { tableDigest: await digestOf(feed.readTable(table, options, whole)) };
+    const message = hot.encodeLinkSnapshotChunk({ ...chunk, checksum, ...told });
     await paced.send(message);
     metrics.snapshotBytes(name, message.length);
   }
+}
+
+const NO_KEY = Buffer.alloc(0);
+
+async function digestOf(chunks: AsyncIterable<TableChunk>): Promise<Buffer> {
+  const digest = TableDigest.empty();
+  for await (const { rows } of chunks) digest.add(rows);
+  return digest.bytes();
 }
 
 function readRequest(bytes: Buffer): linkV1.ReadSnapshotRequest {

@@ -82,6 +82,11 @@ export class MemoryEngine implements Engine {
     return { rows, dataBytes };
   }
 
+  isBehind(): boolean {
+    this.requireRoot();
+    return false;
+  }
+
   async close(): Promise<void> {
     this.open = false;
     this.root = undefined;

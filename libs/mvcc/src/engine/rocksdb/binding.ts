@@ -31,7 +31,10 @@ export interface NativeOpenOptions {
   memtableMemoryBudget: number;
   /** Sets level sizes after the memory budget. */
   compaction: 'level' | 'universal';
-  /** zstd from the third level down. */
+  /**
+   * Trains a zstd dictionary for each file that is compressed. With `compaction: 'level'` that is every file from
+   * the second level with data down, whatever is said here.
+   */
   compression: boolean;
   /** zstd on the write-ahead log; the native default is true. */
   walCompression: boolean;

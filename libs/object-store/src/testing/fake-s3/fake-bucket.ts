@@ -1,15 +1,18 @@
 /**
  * A bucket of the fake server: objects, and uploads in parts.
  *
- * In: whole requests' worth of bytes. Out: what is stored, or the fault that S3 would answer with.
+ * In: whole requests' worth of bytes. Out: what is stored, or the fault that S3 would answer with. All
+ * is held in memory, or in a folder where there is one; it is there before anything is answered.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { compareKeys } from '../../port/keys.js';
+import { type FakeDisk } from './fake-disk.js';
 import { S3Fault } from './fault.js';
 
 export interface FakeObject {
   readonly key: string;
   readonly bytes: Buffer;
+  readonly sizeBytes: number;
   readonly etag: string;
   readonly modifiedAtMs: number;
   /** Headers that come back: metadata and encryption. */
@@ -19,6 +22,7 @@ export interface FakeObject {
 export interface FakePart {
   readonly partNumber: number;
   readonly bytes: Buffer;
+  readonly sizeBytes: number;
   readonly etag: string;
   readonly modifiedAtMs: number;
 }
@@ -35,7 +39,13 @@ export class FakeBucket {
   readonly objects = new Map<string, FakeObject>();
   readonly uploads = new Map<string, FakeUpload>();
 
-  constructor(private readonly partBytesMin: number) {}
+  constructor(
+    private readonly partBytesMin: number,
+    private readonly disk?: FakeDisk,
+  ) {
+    for (const object of disk?.loadObjects() ?? []) this.objects.set(object.key, object);
+    for (const upload of disk?.loadUploads() ?? []) this.uploads.set(upload.uploadId, upload);
+  }
 
   put(
     key: string,
@@ -52,6 +62,11 @@ export class FakeBucket {
     return object;
   }
 
+  delete(key: string): void {
+    this.disk?.dropObject(key);
+    this.objects.delete(key);
+  }
+
   list(prefix: string, after: string): FakeObject[] {
     return [...this.objects.values()]
       .filter(({ key }) => key.startsWith(prefix) && (after === '' || compareKeys(key, after) > 0))
@@ -60,9 +75,20 @@ export class FakeBucket {
 
   startUpload(key: string, headers: Readonly<Record<string, string>>): FakeUpload {
     const uploadId = randomBytes(16).toString('base64url');
-    const upload = { key, uploadId, startedAtMs: Date.now(), headers, parts: new Map() };
+    const upload = this.disk?.keepUpload(uploadId, { key, headers }) ?? {
+      key,
+      uploadId,
+      startedAtMs: Date.now(),
+      headers,
+      parts: new Map<number, FakePart>(),
+    };
     this.uploads.set(uploadId, upload);
     return upload;
+  }
+
+  endUpload({ uploadId }: FakeUpload): void {
+    this.disk?.dropUpload(uploadId);
+    this.uploads.delete(uploadId);
   }
 
   findUpload(key: string, uploadId: string): FakeUpload {
@@ -90,8 +116,9 @@ export class FakeBucket {
       throw new S3Fault(400, 'InvalidArgument', 'part number out of bounds');
     }
     const etag = md5Of(bytes).toString('hex');
-    const part = { partNumber, bytes, etag, modifiedAtMs: Date.now() };
-    upload.parts.set(partNumber, part);
+    const sizeBytes = bytes.length;
+    const part = { partNumber, bytes, sizeBytes, etag, modifiedAtMs: Date.now() };
+    upload.parts.set(partNumber, this.disk?.keepPart(upload, part) ?? part);
     return part;
   }
 
@@ -110,8 +137,8 @@ export class FakeBucket {
       if (part?.etag !== etag) throw new S3Fault(400, 'InvalidPart', 'no such part');
       return part;
     });
-    for (const { bytes } of parts.slice(0, -1)) {
-      if (bytes.length < this.partBytesMin) {
+    for (const { sizeBytes } of parts.slice(0, -1)) {
+      if (sizeBytes < this.partBytesMin) {
         throw new S3Fault(400, 'EntityTooSmall', 'a part is too small');
       }
     }
@@ -119,7 +146,7 @@ export class FakeBucket {
     const etag = `${md5Of(sums).toString('hex')}-${parts.length}`;
     const bytes = Buffer.concat(parts.map((part) => part.bytes));
     const object = this.store(upload.key, bytes, etag, upload.headers, ifAbsent);
-    this.uploads.delete(upload.uploadId);
+    this.endUpload(upload);
     return object;
   }
 
@@ -135,7 +162,14 @@ export class FakeBucket {
     }
     // Whole seconds, as HTTP dates have them.
     const modifiedAtMs = Math.floor(Date.now() / 1_000) * 1_000;
-    const object = { key, bytes, etag, modifiedAtMs, headers };
+    const object = this.disk?.keepObject({ key, etag, headers }, bytes) ?? {
+      key,
+      bytes,
+      sizeBytes: bytes.length,
+      etag,
+      modifiedAtMs,
+      headers,
+    };
     this.objects.set(key, object);
     return object;
   }

@@ -42,7 +42,7 @@ export function answerTo(bucket: FakeBucket, request: FakeRequest): FakeAnswer {
     return { status: 200, headers: { etag: `"${object.etag}"` } };
   }
   if (method === 'DELETE') {
-    bucket.objects.delete(key);
+    bucket.delete(key);
     return { status: 204 };
   }
   if (method === 'GET' || method === 'HEAD') return readObject(bucket.find(key), request);
@@ -60,9 +60,10 @@ function readObject(object: FakeObject, { headers, method }: FakeRequest): FakeA
     'last-modified': new Date(object.modifiedAtMs).toUTCString(),
     'accept-ranges': 'bytes',
   };
-  const total = object.bytes.length;
+  const total = object.sizeBytes;
   const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '') ?? [];
-  if (method === 'HEAD' || first === undefined) {
+  if (method === 'HEAD') return { status: 200, headers: { ...about, 'content-length': total } };
+  if (first === undefined) {
     return { status: 200, headers: { ...about, 'content-length': total }, body: object.bytes };
   }
   const start = Number(first);
@@ -88,7 +89,7 @@ function answerUpload(bucket: FakeBucket, request: FakeRequest): FakeAnswer {
     return { status: 200, headers: { etag: `"${part.etag}"` } };
   }
   if (method === 'DELETE') {
-    bucket.uploads.delete(upload.uploadId);
+    bucket.endUpload(upload);
     return { status: 204 };
   }
   if (method === 'POST') {
@@ -116,7 +117,7 @@ function answerUpload(bucket: FakeBucket, request: FakeRequest): FakeAnswer {
       [
         ['PartNumber', part.partNumber],
         ['ETag', `"${part.etag}"`],
-        ['Size', part.bytes.length],
+        ['Size', part.sizeBytes],
         ['LastModified', new Date(part.modifiedAtMs).toISOString()],
       ],
     ]),
@@ -136,7 +137,7 @@ function listObjects(bucket: FakeBucket, query: URLSearchParams): FakeAnswer {
         ['Key', inList(object.key, query)],
         ['LastModified', new Date(object.modifiedAtMs).toISOString()],
         ['ETag', `"${object.etag}"`],
-        ['Size', object.bytes.length],
+        ['Size', object.sizeBytes],
       ],
     ]),
   ]);
@@ -166,7 +167,7 @@ function deleteMany(bucket: FakeBucket, { bytes, headers }: FakeRequest): FakeAn
     throw new S3Fault(400, 'InvalidRequest', 'Content-MD5 is missing');
   }
   for (const object of elementsOf(bytes.toString(), 'Object')) {
-    bucket.objects.delete(textOf(object, 'Key') ?? '');
+    bucket.delete(textOf(object, 'Key') ?? '');
   }
   return xml('DeleteResult', []);
 }

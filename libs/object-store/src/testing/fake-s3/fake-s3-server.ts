@@ -1,5 +1,5 @@
 /**
- * A server that speaks S3, in this process.
+ * A server that speaks S3.
  *
  * In: HTTP requests of a real client. Out: what S3 would answer, signatures and checksums checked
  * before anything is carried out. A test may have requests fail: refused, carried out without an
@@ -8,6 +8,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { FakeBucket } from './fake-bucket.js';
+import { FakeDisk } from './fake-disk.js';
 import { answerTo, type FakeAnswer, type FakeRequest } from './fake-requests.js';
 import { S3Fault } from './fault.js';
 import { checkPayload } from './payload.js';
@@ -20,6 +21,10 @@ export interface FakeS3Options {
   readonly secretAccessKey: string;
   readonly partBytesMin?: number;
   readonly conditionalWrites?: FakeRequest['conditionalWrites'];
+  /** Where all of it outlives the process; in memory if absent. */
+  readonly folder?: string;
+  /** Requests that `seen` remembers, the first ones; all of them if absent. */
+  readonly seenMax?: number;
 }
 
 /** What happens to a request instead of what should. */
@@ -42,6 +47,8 @@ export interface FakeRequestSeen {
   readonly headers: IncomingMessage['headers'];
 }
 
+/** As Amazon has it. */
+const PART_BYTES_MIN = 5 * 1024 * 1024;
 const BODY_BYTES_MAX = 1024 ** 3;
 
 export class FakeS3Server {
@@ -54,14 +61,19 @@ export class FakeS3Server {
   private readonly server: Server;
 
   constructor(private readonly options: FakeS3Options) {
-    this.bucket = new FakeBucket(options.partBytesMin ?? 5 * 1024 * 1024);
+    const { partBytesMin = PART_BYTES_MIN, folder } = options;
+    const disk = folder === undefined ? undefined : new FakeDisk(folder);
+    this.bucket = new FakeBucket(partBytesMin, disk);
     this.server = createServer((request, response) => {
       this.handle(request, response).catch((error: unknown) => response.destroy(error as Error));
     });
   }
 
-  async listen(): Promise<string> {
-    await new Promise<void>((done) => this.server.listen(0, '127.0.0.1', done));
+  /** Its endpoint; any port that is free if none is given. */
+  async listen(port = 0): Promise<string> {
+    await new Promise<void>((done, failed) => {
+      this.server.once('error', failed).listen(port, '127.0.0.1', done);
+    });
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
@@ -73,7 +85,7 @@ export class FakeS3Server {
   private async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url: target = '', headers } = request;
     const seen = { method, target, headers };
-    this.seen.push(seen);
+    if (this.seen.length < (this.options.seenMax ?? Infinity)) this.seen.push(seen);
     const trouble = this.trouble(seen);
     if (trouble?.kind === 'hang') return;
     if (trouble?.kind === 'drop') {

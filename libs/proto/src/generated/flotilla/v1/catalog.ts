@@ -39,6 +39,8 @@ export interface TableRow {
     | undefined;
   /** Entry of the table's log up to which it was filled: a replica that has not applied it holds a part. */
   completeAt: bigint;
+  /** Of a copy: it is to be made anew, and nothing of its rows to be used for that. It is served until then. */
+  renewalWanted?: boolean | undefined;
 }
 
 export const TableRow_State = {
@@ -65,6 +67,8 @@ export interface ShadowState {
   begunAtMs: bigint;
   /** Wall clock at which it was known to be filled, milliseconds since the epoch; not noted with each batch. */
   filledAtMs: bigint;
+  /** That a renewal was wanted was known before anything was filled: it takes the wish away. */
+  renews?: boolean | undefined;
 }
 
 /** A table of a leader cluster. */
@@ -80,8 +84,22 @@ export interface LeaseRow {
   /** Empty once it was given back. */
   holder: string;
   token: bigint;
-  /** Wall clock of the node that proposed it, milliseconds since the epoch. */
+  /**
+   * Wall clock of the node that proposed it, milliseconds since the epoch; 0 if it lasts as long as a
+   * session does.
+   */
   expiresAtMs: bigint;
+  /** Token of the holder's session, under which a table is held. */
+  session: bigint;
+}
+
+/** A gateway that lives. Each node counts its time from when it saw the row change, on a clock of its own. */
+export interface SessionRow {
+  /** No two sessions ever have the same. */
+  token: bigint;
+  ttlMs: bigint;
+  /** Grows each time the holder says that it lives. */
+  beats: bigint;
 }
 
 /** One node of the cluster. Rows of removed nodes stay: an id is never used twice. */
@@ -149,6 +167,7 @@ function createBaseTableRow(): TableRow {
     source: undefined,
     shadow: undefined,
     completeAt: 0n,
+    renewalWanted: undefined,
   };
 }
 
@@ -219,6 +238,9 @@ export const TableRow: MessageFns<TableRow> = {
         throw new globalThis.Error("value provided for field message.completeAt of type uint64 too large");
       }
       writer.uint32(88).uint64(message.completeAt);
+    }
+    if (message.renewalWanted !== undefined) {
+      writer.uint32(96).bool(message.renewalWanted);
     }
     return writer;
   },
@@ -354,6 +376,14 @@ export const TableRow: MessageFns<TableRow> = {
             message.completeAt = reader.uint64() as bigint;
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.renewalWanted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -390,12 +420,13 @@ export const TableRow: MessageFns<TableRow> = {
     message.completeAt = (object.completeAt !== undefined && object.completeAt !== null)
       ? BigInt(object.completeAt)
       : 0n;
+    message.renewalWanted = object.renewalWanted ?? undefined;
     return message;
   },
 };
 
 function createBaseShadowState(): ShadowState {
-  return { purpose: "", token: 0n, begunAtMs: 0n, filledAtMs: 0n };
+  return { purpose: "", token: 0n, begunAtMs: 0n, filledAtMs: 0n, renews: undefined };
 }
 
 export const ShadowState: MessageFns<ShadowState> = {
@@ -420,6 +451,9 @@ export const ShadowState: MessageFns<ShadowState> = {
         throw new globalThis.Error("value provided for field message.filledAtMs of type uint64 too large");
       }
       writer.uint32(32).uint64(message.filledAtMs);
+    }
+    if (message.renews !== undefined) {
+      writer.uint32(40).bool(message.renews);
     }
     return writer;
   },
@@ -469,6 +503,14 @@ export const ShadowState: MessageFns<ShadowState> = {
             message.filledAtMs = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.renews = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -492,6 +534,7 @@ export const ShadowState: MessageFns<ShadowState> = {
     message.filledAtMs = (object.filledAtMs !== undefined && object.filledAtMs !== null)
       ? BigInt(object.filledAtMs)
       : 0n;
+    message.renews = object.renews ?? undefined;
     return message;
   },
 };
@@ -570,7 +613,7 @@ export const TableSource: MessageFns<TableSource> = {
 };
 
 function createBaseLeaseRow(): LeaseRow {
-  return { holder: "", token: 0n, expiresAtMs: 0n };
+  return { holder: "", token: 0n, expiresAtMs: 0n, session: 0n };
 }
 
 export const LeaseRow: MessageFns<LeaseRow> = {
@@ -589,6 +632,12 @@ export const LeaseRow: MessageFns<LeaseRow> = {
         throw new globalThis.Error("value provided for field message.expiresAtMs of type uint64 too large");
       }
       writer.uint32(24).uint64(message.expiresAtMs);
+    }
+    if (message.session !== 0n) {
+      if (BigInt.asUintN(64, message.session) !== message.session) {
+        throw new globalThis.Error("value provided for field message.session of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.session);
     }
     return writer;
   },
@@ -630,6 +679,14 @@ export const LeaseRow: MessageFns<LeaseRow> = {
             message.expiresAtMs = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.session = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -652,6 +709,95 @@ export const LeaseRow: MessageFns<LeaseRow> = {
     message.expiresAtMs = (object.expiresAtMs !== undefined && object.expiresAtMs !== null)
       ? BigInt(object.expiresAtMs)
       : 0n;
+    message.session = (object.session !== undefined && object.session !== null) ? BigInt(object.session) : 0n;
+    return message;
+  },
+};
+
+function createBaseSessionRow(): SessionRow {
+  return { token: 0n, ttlMs: 0n, beats: 0n };
+}
+
+export const SessionRow: MessageFns<SessionRow> = {
+  encode(message: SessionRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.token);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ttlMs);
+    }
+    if (message.beats !== 0n) {
+      if (BigInt.asUintN(64, message.beats) !== message.beats) {
+        throw new globalThis.Error("value provided for field message.beats of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.beats);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SessionRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessionRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.beats = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SessionRow>): SessionRow {
+    return SessionRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SessionRow>): SessionRow {
+    const message = createBaseSessionRow();
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+    message.ttlMs = (object.ttlMs !== undefined && object.ttlMs !== null) ? BigInt(object.ttlMs) : 0n;
+    message.beats = (object.beats !== undefined && object.beats !== null) ? BigInt(object.beats) : 0n;
     return message;
   },
 };

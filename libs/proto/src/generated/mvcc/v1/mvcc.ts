@@ -42,7 +42,10 @@ export interface Command {
   sequence: Command[];
   /** The result carries the number of deleted keys. */
   count: boolean;
-  /** In the log of a follower cluster's table: who wrote it. Never sent to other clusters. */
+  /**
+   * In the log of a follower cluster's table: who wrote it. Never sent to other clusters: the Feed tells an entry
+   * that has one of these three as one without a command, and what goes out as replication.v1 is without them.
+   */
   fence?:
     | Fence
     | undefined;
@@ -96,6 +99,8 @@ export interface Fill {
   rows: FilledRow[];
   /** Kept until the next batch, to go on from after a break. */
   note: Buffer;
+  /** Applied after the rows, each at the revision that is its leader_index. */
+  commands: Command[];
 }
 
 /** The same fields as flotilla.replication.v1.Row. */
@@ -119,7 +124,11 @@ export interface Adoption {
    */
   revision: bigint;
   /** Of a copy: epoch of its source. Absent: a table of the cluster's own. */
-  sourceEpoch?: bigint | undefined;
+  sourceEpoch?:
+    | bigint
+    | undefined;
+  /** Of a copy: check of the entry at that index; absent if it is not known. */
+  sourceCheck?: bigint | undefined;
 }
 
 /** What a command must be of to be applied in a follower cluster. */
@@ -128,6 +137,8 @@ export interface Fence {
   epoch: bigint;
   /** Token of the lease under which it was pulled; one below the highest seen is refused. */
   token: bigint;
+  /** Check of the entry of the leader cluster's log that the last command was; absent if it is not known. */
+  check?: bigint | undefined;
 }
 
 /** What applying a command yielded. */
@@ -455,7 +466,7 @@ export const Command: MessageFns<Command> = {
 };
 
 function createBaseFill(): Fill {
-  return { token: 0n, batch: 0n, rows: [], note: Buffer.alloc(0) };
+  return { token: 0n, batch: 0n, rows: [], note: Buffer.alloc(0), commands: [] };
 }
 
 export const Fill: MessageFns<Fill> = {
@@ -477,6 +488,9 @@ export const Fill: MessageFns<Fill> = {
     }
     if (message.note.length !== 0) {
       writer.uint32(34).bytes(message.note);
+    }
+    for (const v of message.commands) {
+      Command.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -526,6 +540,14 @@ export const Fill: MessageFns<Fill> = {
             message.note = Buffer.from(reader.bytes());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.commands.push(Command.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -547,6 +569,7 @@ export const Fill: MessageFns<Fill> = {
     message.batch = (object.batch !== undefined && object.batch !== null) ? BigInt(object.batch) : 0n;
     message.rows = object.rows?.map((e) => FilledRow.fromPartial(e)) || [];
     message.note = object.note ?? Buffer.alloc(0);
+    message.commands = object.commands?.map((e) => Command.fromPartial(e)) || [];
     return message;
   },
 };
@@ -668,7 +691,7 @@ export const FilledRow: MessageFns<FilledRow> = {
 };
 
 function createBaseAdoption(): Adoption {
-  return { token: undefined, revision: 0n, sourceEpoch: undefined };
+  return { token: undefined, revision: 0n, sourceEpoch: undefined, sourceCheck: undefined };
 }
 
 export const Adoption: MessageFns<Adoption> = {
@@ -690,6 +713,12 @@ export const Adoption: MessageFns<Adoption> = {
         throw new globalThis.Error("value provided for field message.sourceEpoch of type uint64 too large");
       }
       writer.uint32(24).uint64(message.sourceEpoch);
+    }
+    if (message.sourceCheck !== undefined) {
+      if (BigInt.asUintN(64, message.sourceCheck) !== message.sourceCheck) {
+        throw new globalThis.Error("value provided for field message.sourceCheck of type fixed64 too large");
+      }
+      writer.uint32(33).fixed64(message.sourceCheck);
     }
     return writer;
   },
@@ -731,6 +760,14 @@ export const Adoption: MessageFns<Adoption> = {
             message.sourceEpoch = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.sourceCheck = reader.fixed64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -753,12 +790,15 @@ export const Adoption: MessageFns<Adoption> = {
     message.sourceEpoch = (object.sourceEpoch !== undefined && object.sourceEpoch !== null)
       ? BigInt(object.sourceEpoch)
       : undefined;
+    message.sourceCheck = (object.sourceCheck !== undefined && object.sourceCheck !== null)
+      ? BigInt(object.sourceCheck)
+      : undefined;
     return message;
   },
 };
 
 function createBaseFence(): Fence {
-  return { epoch: 0n, token: 0n };
+  return { epoch: 0n, token: 0n, check: undefined };
 }
 
 export const Fence: MessageFns<Fence> = {
@@ -774,6 +814,12 @@ export const Fence: MessageFns<Fence> = {
         throw new globalThis.Error("value provided for field message.token of type uint64 too large");
       }
       writer.uint32(16).uint64(message.token);
+    }
+    if (message.check !== undefined) {
+      if (BigInt.asUintN(64, message.check) !== message.check) {
+        throw new globalThis.Error("value provided for field message.check of type fixed64 too large");
+      }
+      writer.uint32(25).fixed64(message.check);
     }
     return writer;
   },
@@ -807,6 +853,14 @@ export const Fence: MessageFns<Fence> = {
             message.token = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.check = reader.fixed64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -826,6 +880,7 @@ export const Fence: MessageFns<Fence> = {
     const message = createBaseFence();
     message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
     message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+    message.check = (object.check !== undefined && object.check !== null) ? BigInt(object.check) : undefined;
     return message;
   },
 };

@@ -117,6 +117,26 @@ export interface ListBackupsResponse {
   backups: Backup[];
   unfinished: UnfinishedBackup[];
   unreadable: UnreadableBackup[];
+  /** Logs that were shipped, by table and epoch, in the order of ids. */
+  logs: ShippedLog[];
+}
+
+/** What is stored without a gap of the log of a table: any revision in it can be restored. */
+export interface ShippedLog {
+  table: string;
+  tableId: bigint;
+  epoch: bigint;
+  /** A restore needs a backup of the table at `first_revision - 1` or later; 1 needs none. */
+  firstRevision: bigint;
+  lastRevision: bigint;
+  /** When the first and the last entry were seen, in milliseconds since the epoch. */
+  firstAtMs: bigint;
+  lastAtMs: bigint;
+  storedBytes: bigint;
+  objects: bigint;
+  /** The smallest of these revisions that can be restored, and from when on; 0: none can, for want of a backup. */
+  restorableFrom: bigint;
+  restorableFromMs: bigint;
 }
 
 export interface ShowBackupRequest {
@@ -188,6 +208,12 @@ export interface RestoreBackupRequest {
   replaceUnfinished: boolean;
   /** With an empty id: the newest backup that was finished by then, in milliseconds since the epoch; 0: the newest. */
   beforeMs: bigint;
+  /** The table as it was at this revision, from a backup and the shipped log: of exactly one table. */
+  atRevision?:
+    | bigint
+    | undefined;
+  /** Each table as it was at this time, in milliseconds since the epoch, from a backup and the shipped log. */
+  atMs?: bigint | undefined;
 }
 
 export interface RestoreBackupProgress {
@@ -212,6 +238,8 @@ export interface RestoreBackupProgress_PlannedTable {
   backups: bigint;
   /** Id of the table that is replaced; 0 if there is none. */
   replacesTableId: bigint;
+  /** Revision of the backup, where the log goes on from there to `revision`; else the same. */
+  backupRevision?: bigint | undefined;
 }
 
 export interface RestoreBackupProgress_Done {
@@ -1254,7 +1282,7 @@ export const ListBackupsRequest: MessageFns<ListBackupsRequest> = {
 };
 
 function createBaseListBackupsResponse(): ListBackupsResponse {
-  return { backups: [], unfinished: [], unreadable: [] };
+  return { backups: [], unfinished: [], unreadable: [], logs: [] };
 }
 
 export const ListBackupsResponse: MessageFns<ListBackupsResponse> = {
@@ -1267,6 +1295,9 @@ export const ListBackupsResponse: MessageFns<ListBackupsResponse> = {
     }
     for (const v of message.unreadable) {
       UnreadableBackup.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.logs) {
+      ShippedLog.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1308,6 +1339,14 @@ export const ListBackupsResponse: MessageFns<ListBackupsResponse> = {
             message.unreadable.push(UnreadableBackup.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.logs.push(ShippedLog.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1328,6 +1367,234 @@ export const ListBackupsResponse: MessageFns<ListBackupsResponse> = {
     message.backups = object.backups?.map((e) => Backup.fromPartial(e)) || [];
     message.unfinished = object.unfinished?.map((e) => UnfinishedBackup.fromPartial(e)) || [];
     message.unreadable = object.unreadable?.map((e) => UnreadableBackup.fromPartial(e)) || [];
+    message.logs = object.logs?.map((e) => ShippedLog.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseShippedLog(): ShippedLog {
+  return {
+    table: "",
+    tableId: 0n,
+    epoch: 0n,
+    firstRevision: 0n,
+    lastRevision: 0n,
+    firstAtMs: 0n,
+    lastAtMs: 0n,
+    storedBytes: 0n,
+    objects: 0n,
+    restorableFrom: 0n,
+    restorableFromMs: 0n,
+  };
+}
+
+export const ShippedLog: MessageFns<ShippedLog> = {
+  encode(message: ShippedLog, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.table !== "") {
+      writer.uint32(10).string(message.table);
+    }
+    if (message.tableId !== 0n) {
+      if (BigInt.asUintN(64, message.tableId) !== message.tableId) {
+        throw new globalThis.Error("value provided for field message.tableId of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.tableId);
+    }
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.epoch);
+    }
+    if (message.firstRevision !== 0n) {
+      if (BigInt.asUintN(64, message.firstRevision) !== message.firstRevision) {
+        throw new globalThis.Error("value provided for field message.firstRevision of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.firstRevision);
+    }
+    if (message.lastRevision !== 0n) {
+      if (BigInt.asUintN(64, message.lastRevision) !== message.lastRevision) {
+        throw new globalThis.Error("value provided for field message.lastRevision of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.lastRevision);
+    }
+    if (message.firstAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.firstAtMs) !== message.firstAtMs) {
+        throw new globalThis.Error("value provided for field message.firstAtMs of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.firstAtMs);
+    }
+    if (message.lastAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.lastAtMs) !== message.lastAtMs) {
+        throw new globalThis.Error("value provided for field message.lastAtMs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.lastAtMs);
+    }
+    if (message.storedBytes !== 0n) {
+      if (BigInt.asUintN(64, message.storedBytes) !== message.storedBytes) {
+        throw new globalThis.Error("value provided for field message.storedBytes of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.storedBytes);
+    }
+    if (message.objects !== 0n) {
+      if (BigInt.asUintN(64, message.objects) !== message.objects) {
+        throw new globalThis.Error("value provided for field message.objects of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.objects);
+    }
+    if (message.restorableFrom !== 0n) {
+      if (BigInt.asUintN(64, message.restorableFrom) !== message.restorableFrom) {
+        throw new globalThis.Error("value provided for field message.restorableFrom of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.restorableFrom);
+    }
+    if (message.restorableFromMs !== 0n) {
+      if (BigInt.asUintN(64, message.restorableFromMs) !== message.restorableFromMs) {
+        throw new globalThis.Error("value provided for field message.restorableFromMs of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.restorableFromMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShippedLog {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShippedLog();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.table = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.tableId = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.firstRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.firstAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.lastAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.storedBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.objects = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.restorableFrom = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.restorableFromMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ShippedLog>): ShippedLog {
+    return ShippedLog.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShippedLog>): ShippedLog {
+    const message = createBaseShippedLog();
+    message.table = object.table ?? "";
+    message.tableId = (object.tableId !== undefined && object.tableId !== null) ? BigInt(object.tableId) : 0n;
+    message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
+    message.firstRevision = (object.firstRevision !== undefined && object.firstRevision !== null)
+      ? BigInt(object.firstRevision)
+      : 0n;
+    message.lastRevision = (object.lastRevision !== undefined && object.lastRevision !== null)
+      ? BigInt(object.lastRevision)
+      : 0n;
+    message.firstAtMs = (object.firstAtMs !== undefined && object.firstAtMs !== null) ? BigInt(object.firstAtMs) : 0n;
+    message.lastAtMs = (object.lastAtMs !== undefined && object.lastAtMs !== null) ? BigInt(object.lastAtMs) : 0n;
+    message.storedBytes = (object.storedBytes !== undefined && object.storedBytes !== null)
+      ? BigInt(object.storedBytes)
+      : 0n;
+    message.objects = (object.objects !== undefined && object.objects !== null) ? BigInt(object.objects) : 0n;
+    message.restorableFrom = (object.restorableFrom !== undefined && object.restorableFrom !== null)
+      ? BigInt(object.restorableFrom)
+      : 0n;
+    message.restorableFromMs = (object.restorableFromMs !== undefined && object.restorableFromMs !== null)
+      ? BigInt(object.restorableFromMs)
+      : 0n;
     return message;
   },
 };
@@ -2009,7 +2276,17 @@ export const PruneBackupsResponse_Decision: MessageFns<PruneBackupsResponse_Deci
 };
 
 function createBaseRestoreBackupRequest(): RestoreBackupRequest {
-  return { id: "", tables: [], inPlace: false, as: "", dryRun: false, replaceUnfinished: false, beforeMs: 0n };
+  return {
+    id: "",
+    tables: [],
+    inPlace: false,
+    as: "",
+    dryRun: false,
+    replaceUnfinished: false,
+    beforeMs: 0n,
+    atRevision: undefined,
+    atMs: undefined,
+  };
 }
 
 export const RestoreBackupRequest: MessageFns<RestoreBackupRequest> = {
@@ -2037,6 +2314,18 @@ export const RestoreBackupRequest: MessageFns<RestoreBackupRequest> = {
         throw new globalThis.Error("value provided for field message.beforeMs of type uint64 too large");
       }
       writer.uint32(56).uint64(message.beforeMs);
+    }
+    if (message.atRevision !== undefined) {
+      if (BigInt.asUintN(64, message.atRevision) !== message.atRevision) {
+        throw new globalThis.Error("value provided for field message.atRevision of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.atRevision);
+    }
+    if (message.atMs !== undefined) {
+      if (BigInt.asUintN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.atMs);
     }
     return writer;
   },
@@ -2110,6 +2399,22 @@ export const RestoreBackupRequest: MessageFns<RestoreBackupRequest> = {
             message.beforeMs = reader.uint64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.atRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.atMs = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2134,6 +2439,10 @@ export const RestoreBackupRequest: MessageFns<RestoreBackupRequest> = {
     message.dryRun = object.dryRun ?? false;
     message.replaceUnfinished = object.replaceUnfinished ?? false;
     message.beforeMs = (object.beforeMs !== undefined && object.beforeMs !== null) ? BigInt(object.beforeMs) : 0n;
+    message.atRevision = (object.atRevision !== undefined && object.atRevision !== null)
+      ? BigInt(object.atRevision)
+      : undefined;
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : undefined;
     return message;
   },
 };
@@ -2316,7 +2625,15 @@ export const RestoreBackupProgress_Plan: MessageFns<RestoreBackupProgress_Plan> 
 };
 
 function createBaseRestoreBackupProgress_PlannedTable(): RestoreBackupProgress_PlannedTable {
-  return { table: "", as: "", revision: 0n, storedBytes: 0n, backups: 0n, replacesTableId: 0n };
+  return {
+    table: "",
+    as: "",
+    revision: 0n,
+    storedBytes: 0n,
+    backups: 0n,
+    replacesTableId: 0n,
+    backupRevision: undefined,
+  };
 }
 
 export const RestoreBackupProgress_PlannedTable: MessageFns<RestoreBackupProgress_PlannedTable> = {
@@ -2350,6 +2667,12 @@ export const RestoreBackupProgress_PlannedTable: MessageFns<RestoreBackupProgres
         throw new globalThis.Error("value provided for field message.replacesTableId of type uint64 too large");
       }
       writer.uint32(48).uint64(message.replacesTableId);
+    }
+    if (message.backupRevision !== undefined) {
+      if (BigInt.asUintN(64, message.backupRevision) !== message.backupRevision) {
+        throw new globalThis.Error("value provided for field message.backupRevision of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.backupRevision);
     }
     return writer;
   },
@@ -2415,6 +2738,14 @@ export const RestoreBackupProgress_PlannedTable: MessageFns<RestoreBackupProgres
             message.replacesTableId = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.backupRevision = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2442,6 +2773,9 @@ export const RestoreBackupProgress_PlannedTable: MessageFns<RestoreBackupProgres
     message.replacesTableId = (object.replacesTableId !== undefined && object.replacesTableId !== null)
       ? BigInt(object.replacesTableId)
       : 0n;
+    message.backupRevision = (object.backupRevision !== undefined && object.backupRevision !== null)
+      ? BigInt(object.backupRevision)
+      : undefined;
     return message;
   },
 };

@@ -36,7 +36,11 @@ export interface Replica {
     | ReplicaSource
     | undefined;
   /** Absent if nobody has ever held it. */
-  lease: ReplicaLease | undefined;
+  lease:
+    | ReplicaLease
+    | undefined;
+  /** It is to be made anew, and nothing of its rows to be used for that. */
+  renewalWanted?: boolean | undefined;
 }
 
 export interface ListReplicasRequest {
@@ -55,7 +59,11 @@ export interface ListReplicasResponse {
     | string
     | undefined;
   /** It is a leader cluster by now: nothing is to be pulled into it any more. */
-  promoted?: boolean | undefined;
+  promoted?:
+    | boolean
+    | undefined;
+  /** Another one whenever there are other copies, leases or sessions than before. */
+  version: bigint;
 }
 
 export interface CreateReplicaRequest {
@@ -118,32 +126,98 @@ export namespace DeleteReplicaResponse_Outcome {
   export type UNRECOGNIZED = typeof DeleteReplicaResponse_Outcome.UNRECOGNIZED;
 }
 
-export interface AcquireLeaseRequest {
+export interface RenewReplicaRequest {
   table: string;
-  /** Id of the table in this cluster. */
-  tableId: bigint;
+  source: ReplicaSource | undefined;
+}
+
+export interface RenewReplicaResponse {
+  outcome: RenewReplicaResponse_Outcome;
+}
+
+export const RenewReplicaResponse_Outcome = {
+  /** WANTED - It is noted, and done once the copy has another id. */
+  WANTED: 0,
+  MISSING: 1,
+  /** OTHER - There is a table of this name that is not a copy of this source; it was left alone. */
+  OTHER: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type RenewReplicaResponse_Outcome =
+  typeof RenewReplicaResponse_Outcome[keyof typeof RenewReplicaResponse_Outcome];
+
+export namespace RenewReplicaResponse_Outcome {
+  export type WANTED = typeof RenewReplicaResponse_Outcome.WANTED;
+  export type MISSING = typeof RenewReplicaResponse_Outcome.MISSING;
+  export type OTHER = typeof RenewReplicaResponse_Outcome.OTHER;
+  export type UNRECOGNIZED = typeof RenewReplicaResponse_Outcome.UNRECOGNIZED;
+}
+
+/** A gateway that lives. */
+export interface ReplicaSession {
+  holder: string;
+  /** How long it still does, if nothing more is heard of it. */
+  remainingMs: bigint;
+}
+
+export interface HoldSessionRequest {
+  /** A name that no other gateway has. */
   holder: string;
   ttlMs: bigint;
-  /** Token that the holder has, to hold on to the lease; 0 to take it. */
+  /** Of the session that the holder has; 0 to open one. */
   token: bigint;
 }
 
-export interface AcquireLeaseResponse {
-  acquired: boolean;
-  /** Of whoever holds it now. */
-  lease: ReplicaLease | undefined;
+export interface HoldSessionResponse {
+  /** False: there is no such session any more. */
+  held: boolean;
+  token: bigint;
+  /** All that live, in the order of their holders. */
+  sessions: ReplicaSession[];
+  /** As in ListReplicasResponse. */
+  version: bigint;
 }
 
-export interface ReleaseLeaseRequest {
-  table: string;
-  tableId: bigint;
+export interface EndSessionRequest {
   holder: string;
   token: bigint;
 }
 
-export interface ReleaseLeaseResponse {
-  /** False: it was not held by this holder with this token any more. */
-  released: boolean;
+export interface EndSessionResponse {
+  /** False: there was no such session any more. */
+  ended: boolean;
+}
+
+export interface TakeLeasesRequest {
+  holder: string;
+  /** Token of its session. */
+  session: bigint;
+  /** In this cluster. */
+  tableIds: bigint[];
+}
+
+export interface TakeLeasesResponse {
+  /** False: there is no such session any more, and nothing was taken. */
+  held: boolean;
+  /** One for each table, in their order; 0 where somebody else has the lease, or there is no such copy. */
+  tokens: bigint[];
+}
+
+export interface GivenLease {
+  /** Id of the table in this cluster. */
+  tableId: bigint;
+  token: bigint;
+}
+
+export interface GiveBackLeasesRequest {
+  holder: string;
+  leases: GivenLease[];
+}
+
+export interface GiveBackLeasesResponse {
+  /** Those that were held by this holder with these tokens still. */
+  released: bigint;
 }
 
 export interface ApplyReplicatedRequest {
@@ -156,12 +230,16 @@ export interface ApplyReplicatedRequest {
   token: bigint;
   /** Encoded mvcc.v1.Command messages, each with its leader_index, which must grow. */
   commands: Buffer[];
+  /** Check of the entry that the last command was; absent if nobody told it. */
+  lastCheck?: bigint | undefined;
 }
 
 export interface ApplyReplicatedResponse {
   outcome: ApplyReplicatedResponse_Outcome;
   /** Last index of the leader cluster's log that the copy holds. */
   leaderIndex: bigint;
+  /** Check of the entry at that index; absent if it is not known. */
+  leaderCheck?: bigint | undefined;
 }
 
 export const ApplyReplicatedResponse_Outcome = {
@@ -194,10 +272,14 @@ export interface ReplicaPosition {
    */
   leaderClockMs: bigint;
   /** How the table is pulled; absent if that is not told. */
-  puller?: PullerReport | undefined;
+  puller?:
+    | PullerReport
+    | undefined;
+  /** So it is too at the clocks that this report and later ones of its gateway tell, until they say otherwise. */
+  stands: boolean;
 }
 
-/** What the puller of a table does, as its gateway tells it. Forgotten unless it is told again. */
+/** What the puller of a table does, as its gateway tells it. Forgotten once nothing is heard of that gateway. */
 export interface PullerReport {
   /** Gateway that pulls it. */
   gateway: string;
@@ -215,10 +297,25 @@ export interface PullerReport {
 }
 
 export interface ReportPositionsRequest {
+  /** Those that changed since the report before, or all. */
   positions: ReplicaPosition[];
+  /** That reports; empty if it tells these positions and nothing else. */
+  gateway: string;
+  /** One more with each report: who has missed one does not know any more what stands. */
+  sequence: bigint;
+  /** What was told before is void. */
+  all: boolean;
+  /** Clock of the leader cluster as it was heard last, milliseconds since the epoch; 0 if it was not. */
+  leaderClockMs: bigint;
+  /** Ids of tables whose positions do not stand any more, and are not known yet. */
+  moved: bigint[];
+  /** Ids of tables that it does not pull any more. */
+  left: bigint[];
 }
 
 export interface ReportPositionsResponse {
+  /** A node has missed a report: the next one has to hold all. */
+  needsAll: boolean;
 }
 
 export interface RaiseGenerationRequest {
@@ -394,7 +491,7 @@ export const ReplicaLease: MessageFns<ReplicaLease> = {
 };
 
 function createBaseReplica(): Replica {
-  return { table: "", tableId: 0n, source: undefined, lease: undefined };
+  return { table: "", tableId: 0n, source: undefined, lease: undefined, renewalWanted: undefined };
 }
 
 export const Replica: MessageFns<Replica> = {
@@ -413,6 +510,9 @@ export const Replica: MessageFns<Replica> = {
     }
     if (message.lease !== undefined) {
       ReplicaLease.encode(message.lease, writer.uint32(34).fork()).join();
+    }
+    if (message.renewalWanted !== undefined) {
+      writer.uint32(40).bool(message.renewalWanted);
     }
     return writer;
   },
@@ -462,6 +562,14 @@ export const Replica: MessageFns<Replica> = {
             message.lease = ReplicaLease.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.renewalWanted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -487,6 +595,7 @@ export const Replica: MessageFns<Replica> = {
     message.lease = (object.lease !== undefined && object.lease !== null)
       ? ReplicaLease.fromPartial(object.lease)
       : undefined;
+    message.renewalWanted = object.renewalWanted ?? undefined;
     return message;
   },
 };
@@ -535,7 +644,14 @@ export const ListReplicasRequest: MessageFns<ListReplicasRequest> = {
 };
 
 function createBaseListReplicasResponse(): ListReplicasResponse {
-  return { replicas: [], localTables: [], generation: undefined, leaderClusterId: undefined, promoted: undefined };
+  return {
+    replicas: [],
+    localTables: [],
+    generation: undefined,
+    leaderClusterId: undefined,
+    promoted: undefined,
+    version: 0n,
+  };
 }
 
 export const ListReplicasResponse: MessageFns<ListReplicasResponse> = {
@@ -557,6 +673,12 @@ export const ListReplicasResponse: MessageFns<ListReplicasResponse> = {
     }
     if (message.promoted !== undefined) {
       writer.uint32(40).bool(message.promoted);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.version);
     }
     return writer;
   },
@@ -614,6 +736,14 @@ export const ListReplicasResponse: MessageFns<ListReplicasResponse> = {
             message.promoted = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -638,6 +768,7 @@ export const ListReplicasResponse: MessageFns<ListReplicasResponse> = {
       : undefined;
     message.leaderClusterId = object.leaderClusterId ?? undefined;
     message.promoted = object.promoted ?? undefined;
+    message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
     return message;
   },
 };
@@ -919,40 +1050,22 @@ export const DeleteReplicaResponse: MessageFns<DeleteReplicaResponse> = {
   },
 };
 
-function createBaseAcquireLeaseRequest(): AcquireLeaseRequest {
-  return { table: "", tableId: 0n, holder: "", ttlMs: 0n, token: 0n };
+function createBaseRenewReplicaRequest(): RenewReplicaRequest {
+  return { table: "", source: undefined };
 }
 
-export const AcquireLeaseRequest: MessageFns<AcquireLeaseRequest> = {
-  encode(message: AcquireLeaseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const RenewReplicaRequest: MessageFns<RenewReplicaRequest> = {
+  encode(message: RenewReplicaRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.table !== "") {
       writer.uint32(10).string(message.table);
     }
-    if (message.tableId !== 0n) {
-      if (BigInt.asUintN(64, message.tableId) !== message.tableId) {
-        throw new globalThis.Error("value provided for field message.tableId of type uint64 too large");
-      }
-      writer.uint32(16).uint64(message.tableId);
-    }
-    if (message.holder !== "") {
-      writer.uint32(26).string(message.holder);
-    }
-    if (message.ttlMs !== 0n) {
-      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
-        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
-      }
-      writer.uint32(32).uint64(message.ttlMs);
-    }
-    if (message.token !== 0n) {
-      if (BigInt.asUintN(64, message.token) !== message.token) {
-        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
-      }
-      writer.uint32(40).uint64(message.token);
+    if (message.source !== undefined) {
+      ReplicaSource.encode(message.source, writer.uint32(18).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): AcquireLeaseRequest {
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewReplicaRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -961,7 +1074,7 @@ export const AcquireLeaseRequest: MessageFns<AcquireLeaseRequest> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseAcquireLeaseRequest();
+      const message = createBaseRenewReplicaRequest();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -971,100 +1084,6 @@ export const AcquireLeaseRequest: MessageFns<AcquireLeaseRequest> = {
             }
 
             message.table = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.tableId = reader.uint64() as bigint;
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.holder = reader.string();
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.ttlMs = reader.uint64() as bigint;
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
-
-            message.token = reader.uint64() as bigint;
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<AcquireLeaseRequest>): AcquireLeaseRequest {
-    return AcquireLeaseRequest.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<AcquireLeaseRequest>): AcquireLeaseRequest {
-    const message = createBaseAcquireLeaseRequest();
-    message.table = object.table ?? "";
-    message.tableId = (object.tableId !== undefined && object.tableId !== null) ? BigInt(object.tableId) : 0n;
-    message.holder = object.holder ?? "";
-    message.ttlMs = (object.ttlMs !== undefined && object.ttlMs !== null) ? BigInt(object.ttlMs) : 0n;
-    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
-    return message;
-  },
-};
-
-function createBaseAcquireLeaseResponse(): AcquireLeaseResponse {
-  return { acquired: false, lease: undefined };
-}
-
-export const AcquireLeaseResponse: MessageFns<AcquireLeaseResponse> = {
-  encode(message: AcquireLeaseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.acquired !== false) {
-      writer.uint32(8).bool(message.acquired);
-    }
-    if (message.lease !== undefined) {
-      ReplicaLease.encode(message.lease, writer.uint32(18).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): AcquireLeaseResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseAcquireLeaseResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.acquired = reader.bool();
             continue;
           }
           case 2: {
@@ -1072,7 +1091,7 @@ export const AcquireLeaseResponse: MessageFns<AcquireLeaseResponse> = {
               break;
             }
 
-            message.lease = ReplicaLease.decode(reader, reader.uint32());
+            message.source = ReplicaSource.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -1087,47 +1106,32 @@ export const AcquireLeaseResponse: MessageFns<AcquireLeaseResponse> = {
     }
   },
 
-  create(base?: DeepPartial<AcquireLeaseResponse>): AcquireLeaseResponse {
-    return AcquireLeaseResponse.fromPartial(base ?? {});
+  create(base?: DeepPartial<RenewReplicaRequest>): RenewReplicaRequest {
+    return RenewReplicaRequest.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<AcquireLeaseResponse>): AcquireLeaseResponse {
-    const message = createBaseAcquireLeaseResponse();
-    message.acquired = object.acquired ?? false;
-    message.lease = (object.lease !== undefined && object.lease !== null)
-      ? ReplicaLease.fromPartial(object.lease)
+  fromPartial(object: DeepPartial<RenewReplicaRequest>): RenewReplicaRequest {
+    const message = createBaseRenewReplicaRequest();
+    message.table = object.table ?? "";
+    message.source = (object.source !== undefined && object.source !== null)
+      ? ReplicaSource.fromPartial(object.source)
       : undefined;
     return message;
   },
 };
 
-function createBaseReleaseLeaseRequest(): ReleaseLeaseRequest {
-  return { table: "", tableId: 0n, holder: "", token: 0n };
+function createBaseRenewReplicaResponse(): RenewReplicaResponse {
+  return { outcome: 0 };
 }
 
-export const ReleaseLeaseRequest: MessageFns<ReleaseLeaseRequest> = {
-  encode(message: ReleaseLeaseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.table !== "") {
-      writer.uint32(10).string(message.table);
-    }
-    if (message.tableId !== 0n) {
-      if (BigInt.asUintN(64, message.tableId) !== message.tableId) {
-        throw new globalThis.Error("value provided for field message.tableId of type uint64 too large");
-      }
-      writer.uint32(16).uint64(message.tableId);
-    }
-    if (message.holder !== "") {
-      writer.uint32(26).string(message.holder);
-    }
-    if (message.token !== 0n) {
-      if (BigInt.asUintN(64, message.token) !== message.token) {
-        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
-      }
-      writer.uint32(32).uint64(message.token);
+export const RenewReplicaResponse: MessageFns<RenewReplicaResponse> = {
+  encode(message: RenewReplicaResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== 0) {
+      writer.uint32(8).int32(message.outcome);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseLeaseRequest {
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewReplicaResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -1136,7 +1140,68 @@ export const ReleaseLeaseRequest: MessageFns<ReleaseLeaseRequest> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseReleaseLeaseRequest();
+      const message = createBaseRenewReplicaResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.outcome = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RenewReplicaResponse>): RenewReplicaResponse {
+    return RenewReplicaResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenewReplicaResponse>): RenewReplicaResponse {
+    const message = createBaseRenewReplicaResponse();
+    message.outcome = object.outcome ?? 0;
+    return message;
+  },
+};
+
+function createBaseReplicaSession(): ReplicaSession {
+  return { holder: "", remainingMs: 0n };
+}
+
+export const ReplicaSession: MessageFns<ReplicaSession> = {
+  encode(message: ReplicaSession, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holder !== "") {
+      writer.uint32(10).string(message.holder);
+    }
+    if (message.remainingMs !== 0n) {
+      if (BigInt.asUintN(64, message.remainingMs) !== message.remainingMs) {
+        throw new globalThis.Error("value provided for field message.remainingMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.remainingMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicaSession {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicaSession();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -1145,7 +1210,7 @@ export const ReleaseLeaseRequest: MessageFns<ReleaseLeaseRequest> = {
               break;
             }
 
-            message.table = reader.string();
+            message.holder = reader.string();
             continue;
           }
           case 2: {
@@ -1153,19 +1218,89 @@ export const ReleaseLeaseRequest: MessageFns<ReleaseLeaseRequest> = {
               break;
             }
 
-            message.tableId = reader.uint64() as bigint;
+            message.remainingMs = reader.uint64() as bigint;
             continue;
           }
-          case 3: {
-            if (tag !== 26) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReplicaSession>): ReplicaSession {
+    return ReplicaSession.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplicaSession>): ReplicaSession {
+    const message = createBaseReplicaSession();
+    message.holder = object.holder ?? "";
+    message.remainingMs = (object.remainingMs !== undefined && object.remainingMs !== null)
+      ? BigInt(object.remainingMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseHoldSessionRequest(): HoldSessionRequest {
+  return { holder: "", ttlMs: 0n, token: 0n };
+}
+
+export const HoldSessionRequest: MessageFns<HoldSessionRequest> = {
+  encode(message: HoldSessionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holder !== "") {
+      writer.uint32(10).string(message.holder);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ttlMs);
+    }
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldSessionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHoldSessionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
               break;
             }
 
             message.holder = reader.string();
             continue;
           }
-          case 4: {
-            if (tag !== 32) {
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
               break;
             }
 
@@ -1184,32 +1319,46 @@ export const ReleaseLeaseRequest: MessageFns<ReleaseLeaseRequest> = {
     }
   },
 
-  create(base?: DeepPartial<ReleaseLeaseRequest>): ReleaseLeaseRequest {
-    return ReleaseLeaseRequest.fromPartial(base ?? {});
+  create(base?: DeepPartial<HoldSessionRequest>): HoldSessionRequest {
+    return HoldSessionRequest.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<ReleaseLeaseRequest>): ReleaseLeaseRequest {
-    const message = createBaseReleaseLeaseRequest();
-    message.table = object.table ?? "";
-    message.tableId = (object.tableId !== undefined && object.tableId !== null) ? BigInt(object.tableId) : 0n;
+  fromPartial(object: DeepPartial<HoldSessionRequest>): HoldSessionRequest {
+    const message = createBaseHoldSessionRequest();
     message.holder = object.holder ?? "";
+    message.ttlMs = (object.ttlMs !== undefined && object.ttlMs !== null) ? BigInt(object.ttlMs) : 0n;
     message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
     return message;
   },
 };
 
-function createBaseReleaseLeaseResponse(): ReleaseLeaseResponse {
-  return { released: false };
+function createBaseHoldSessionResponse(): HoldSessionResponse {
+  return { held: false, token: 0n, sessions: [], version: 0n };
 }
 
-export const ReleaseLeaseResponse: MessageFns<ReleaseLeaseResponse> = {
-  encode(message: ReleaseLeaseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.released !== false) {
-      writer.uint32(8).bool(message.released);
+export const HoldSessionResponse: MessageFns<HoldSessionResponse> = {
+  encode(message: HoldSessionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.held !== false) {
+      writer.uint32(8).bool(message.held);
+    }
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.token);
+    }
+    for (const v of message.sessions) {
+      ReplicaSession.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.version);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseLeaseResponse {
+  decode(input: BinaryReader | Uint8Array, length?: number): HoldSessionResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -1218,7 +1367,7 @@ export const ReleaseLeaseResponse: MessageFns<ReleaseLeaseResponse> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseReleaseLeaseResponse();
+      const message = createBaseHoldSessionResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -1227,7 +1376,31 @@ export const ReleaseLeaseResponse: MessageFns<ReleaseLeaseResponse> = {
               break;
             }
 
-            message.released = reader.bool();
+            message.held = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sessions.push(ReplicaSession.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
             continue;
           }
         }
@@ -1242,18 +1415,527 @@ export const ReleaseLeaseResponse: MessageFns<ReleaseLeaseResponse> = {
     }
   },
 
-  create(base?: DeepPartial<ReleaseLeaseResponse>): ReleaseLeaseResponse {
-    return ReleaseLeaseResponse.fromPartial(base ?? {});
+  create(base?: DeepPartial<HoldSessionResponse>): HoldSessionResponse {
+    return HoldSessionResponse.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<ReleaseLeaseResponse>): ReleaseLeaseResponse {
-    const message = createBaseReleaseLeaseResponse();
-    message.released = object.released ?? false;
+  fromPartial(object: DeepPartial<HoldSessionResponse>): HoldSessionResponse {
+    const message = createBaseHoldSessionResponse();
+    message.held = object.held ?? false;
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+    message.sessions = object.sessions?.map((e) => ReplicaSession.fromPartial(e)) || [];
+    message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+    return message;
+  },
+};
+
+function createBaseEndSessionRequest(): EndSessionRequest {
+  return { holder: "", token: 0n };
+}
+
+export const EndSessionRequest: MessageFns<EndSessionRequest> = {
+  encode(message: EndSessionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holder !== "") {
+      writer.uint32(10).string(message.holder);
+    }
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndSessionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndSessionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holder = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EndSessionRequest>): EndSessionRequest {
+    return EndSessionRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndSessionRequest>): EndSessionRequest {
+    const message = createBaseEndSessionRequest();
+    message.holder = object.holder ?? "";
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+    return message;
+  },
+};
+
+function createBaseEndSessionResponse(): EndSessionResponse {
+  return { ended: false };
+}
+
+export const EndSessionResponse: MessageFns<EndSessionResponse> = {
+  encode(message: EndSessionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ended !== false) {
+      writer.uint32(8).bool(message.ended);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndSessionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndSessionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.ended = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EndSessionResponse>): EndSessionResponse {
+    return EndSessionResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndSessionResponse>): EndSessionResponse {
+    const message = createBaseEndSessionResponse();
+    message.ended = object.ended ?? false;
+    return message;
+  },
+};
+
+function createBaseTakeLeasesRequest(): TakeLeasesRequest {
+  return { holder: "", session: 0n, tableIds: [] };
+}
+
+export const TakeLeasesRequest: MessageFns<TakeLeasesRequest> = {
+  encode(message: TakeLeasesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holder !== "") {
+      writer.uint32(10).string(message.holder);
+    }
+    if (message.session !== 0n) {
+      if (BigInt.asUintN(64, message.session) !== message.session) {
+        throw new globalThis.Error("value provided for field message.session of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.session);
+    }
+    if (message.tableIds.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.tableIds) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field tableIds of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TakeLeasesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTakeLeasesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holder = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.session = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.tableIds.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.tableIds.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TakeLeasesRequest>): TakeLeasesRequest {
+    return TakeLeasesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TakeLeasesRequest>): TakeLeasesRequest {
+    const message = createBaseTakeLeasesRequest();
+    message.holder = object.holder ?? "";
+    message.session = (object.session !== undefined && object.session !== null) ? BigInt(object.session) : 0n;
+    message.tableIds = object.tableIds?.map((e) => BigInt(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTakeLeasesResponse(): TakeLeasesResponse {
+  return { held: false, tokens: [] };
+}
+
+export const TakeLeasesResponse: MessageFns<TakeLeasesResponse> = {
+  encode(message: TakeLeasesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.held !== false) {
+      writer.uint32(8).bool(message.held);
+    }
+    if (message.tokens.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.tokens) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field tokens of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TakeLeasesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTakeLeasesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.held = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.tokens.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.tokens.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TakeLeasesResponse>): TakeLeasesResponse {
+    return TakeLeasesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TakeLeasesResponse>): TakeLeasesResponse {
+    const message = createBaseTakeLeasesResponse();
+    message.held = object.held ?? false;
+    message.tokens = object.tokens?.map((e) => BigInt(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGivenLease(): GivenLease {
+  return { tableId: 0n, token: 0n };
+}
+
+export const GivenLease: MessageFns<GivenLease> = {
+  encode(message: GivenLease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tableId !== 0n) {
+      if (BigInt.asUintN(64, message.tableId) !== message.tableId) {
+        throw new globalThis.Error("value provided for field message.tableId of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.tableId);
+    }
+    if (message.token !== 0n) {
+      if (BigInt.asUintN(64, message.token) !== message.token) {
+        throw new globalThis.Error("value provided for field message.token of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GivenLease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGivenLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.tableId = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.token = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GivenLease>): GivenLease {
+    return GivenLease.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GivenLease>): GivenLease {
+    const message = createBaseGivenLease();
+    message.tableId = (object.tableId !== undefined && object.tableId !== null) ? BigInt(object.tableId) : 0n;
+    message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+    return message;
+  },
+};
+
+function createBaseGiveBackLeasesRequest(): GiveBackLeasesRequest {
+  return { holder: "", leases: [] };
+}
+
+export const GiveBackLeasesRequest: MessageFns<GiveBackLeasesRequest> = {
+  encode(message: GiveBackLeasesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holder !== "") {
+      writer.uint32(10).string(message.holder);
+    }
+    for (const v of message.leases) {
+      GivenLease.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GiveBackLeasesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGiveBackLeasesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holder = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.leases.push(GivenLease.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GiveBackLeasesRequest>): GiveBackLeasesRequest {
+    return GiveBackLeasesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GiveBackLeasesRequest>): GiveBackLeasesRequest {
+    const message = createBaseGiveBackLeasesRequest();
+    message.holder = object.holder ?? "";
+    message.leases = object.leases?.map((e) => GivenLease.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGiveBackLeasesResponse(): GiveBackLeasesResponse {
+  return { released: 0n };
+}
+
+export const GiveBackLeasesResponse: MessageFns<GiveBackLeasesResponse> = {
+  encode(message: GiveBackLeasesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.released !== 0n) {
+      if (BigInt.asUintN(64, message.released) !== message.released) {
+        throw new globalThis.Error("value provided for field message.released of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.released);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GiveBackLeasesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGiveBackLeasesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.released = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GiveBackLeasesResponse>): GiveBackLeasesResponse {
+    return GiveBackLeasesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GiveBackLeasesResponse>): GiveBackLeasesResponse {
+    const message = createBaseGiveBackLeasesResponse();
+    message.released = (object.released !== undefined && object.released !== null) ? BigInt(object.released) : 0n;
     return message;
   },
 };
 
 function createBaseApplyReplicatedRequest(): ApplyReplicatedRequest {
-  return { table: "", tableId: 0n, epoch: 0n, token: 0n, commands: [] };
+  return { table: "", tableId: 0n, epoch: 0n, token: 0n, commands: [], lastCheck: undefined };
 }
 
 export const ApplyReplicatedRequest: MessageFns<ApplyReplicatedRequest> = {
@@ -1281,6 +1963,12 @@ export const ApplyReplicatedRequest: MessageFns<ApplyReplicatedRequest> = {
     }
     for (const v of message.commands) {
       writer.uint32(42).bytes(v!);
+    }
+    if (message.lastCheck !== undefined) {
+      if (BigInt.asUintN(64, message.lastCheck) !== message.lastCheck) {
+        throw new globalThis.Error("value provided for field message.lastCheck of type fixed64 too large");
+      }
+      writer.uint32(49).fixed64(message.lastCheck);
     }
     return writer;
   },
@@ -1338,6 +2026,14 @@ export const ApplyReplicatedRequest: MessageFns<ApplyReplicatedRequest> = {
             message.commands.push(Buffer.from(reader.bytes()));
             continue;
           }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.lastCheck = reader.fixed64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1360,12 +2056,15 @@ export const ApplyReplicatedRequest: MessageFns<ApplyReplicatedRequest> = {
     message.epoch = (object.epoch !== undefined && object.epoch !== null) ? BigInt(object.epoch) : 0n;
     message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
     message.commands = object.commands?.map((e) => e) || [];
+    message.lastCheck = (object.lastCheck !== undefined && object.lastCheck !== null)
+      ? BigInt(object.lastCheck)
+      : undefined;
     return message;
   },
 };
 
 function createBaseApplyReplicatedResponse(): ApplyReplicatedResponse {
-  return { outcome: 0, leaderIndex: 0n };
+  return { outcome: 0, leaderIndex: 0n, leaderCheck: undefined };
 }
 
 export const ApplyReplicatedResponse: MessageFns<ApplyReplicatedResponse> = {
@@ -1378,6 +2077,12 @@ export const ApplyReplicatedResponse: MessageFns<ApplyReplicatedResponse> = {
         throw new globalThis.Error("value provided for field message.leaderIndex of type uint64 too large");
       }
       writer.uint32(16).uint64(message.leaderIndex);
+    }
+    if (message.leaderCheck !== undefined) {
+      if (BigInt.asUintN(64, message.leaderCheck) !== message.leaderCheck) {
+        throw new globalThis.Error("value provided for field message.leaderCheck of type fixed64 too large");
+      }
+      writer.uint32(25).fixed64(message.leaderCheck);
     }
     return writer;
   },
@@ -1411,6 +2116,14 @@ export const ApplyReplicatedResponse: MessageFns<ApplyReplicatedResponse> = {
             message.leaderIndex = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.leaderCheck = reader.fixed64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1432,12 +2145,15 @@ export const ApplyReplicatedResponse: MessageFns<ApplyReplicatedResponse> = {
     message.leaderIndex = (object.leaderIndex !== undefined && object.leaderIndex !== null)
       ? BigInt(object.leaderIndex)
       : 0n;
+    message.leaderCheck = (object.leaderCheck !== undefined && object.leaderCheck !== null)
+      ? BigInt(object.leaderCheck)
+      : undefined;
     return message;
   },
 };
 
 function createBaseReplicaPosition(): ReplicaPosition {
-  return { tableId: 0n, leaderIndex: 0n, leaderClockMs: 0n, puller: undefined };
+  return { tableId: 0n, leaderIndex: 0n, leaderClockMs: 0n, puller: undefined, stands: false };
 }
 
 export const ReplicaPosition: MessageFns<ReplicaPosition> = {
@@ -1462,6 +2178,9 @@ export const ReplicaPosition: MessageFns<ReplicaPosition> = {
     }
     if (message.puller !== undefined) {
       PullerReport.encode(message.puller, writer.uint32(34).fork()).join();
+    }
+    if (message.stands !== false) {
+      writer.uint32(40).bool(message.stands);
     }
     return writer;
   },
@@ -1511,6 +2230,14 @@ export const ReplicaPosition: MessageFns<ReplicaPosition> = {
             message.puller = PullerReport.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.stands = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1538,6 +2265,7 @@ export const ReplicaPosition: MessageFns<ReplicaPosition> = {
     message.puller = (object.puller !== undefined && object.puller !== null)
       ? PullerReport.fromPartial(object.puller)
       : undefined;
+    message.stands = object.stands ?? false;
     return message;
   },
 };
@@ -1696,13 +2424,51 @@ export const PullerReport: MessageFns<PullerReport> = {
 };
 
 function createBaseReportPositionsRequest(): ReportPositionsRequest {
-  return { positions: [] };
+  return { positions: [], gateway: "", sequence: 0n, all: false, leaderClockMs: 0n, moved: [], left: [] };
 }
 
 export const ReportPositionsRequest: MessageFns<ReportPositionsRequest> = {
   encode(message: ReportPositionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.positions) {
       ReplicaPosition.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.gateway !== "") {
+      writer.uint32(18).string(message.gateway);
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.sequence);
+    }
+    if (message.all !== false) {
+      writer.uint32(32).bool(message.all);
+    }
+    if (message.leaderClockMs !== 0n) {
+      if (BigInt.asUintN(64, message.leaderClockMs) !== message.leaderClockMs) {
+        throw new globalThis.Error("value provided for field message.leaderClockMs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.leaderClockMs);
+    }
+    if (message.moved.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.moved) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field moved of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.left.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.left) {
+        if (BigInt.asUintN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field left of type uint64 is too large");
+        }
+        writer.uint64(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1728,6 +2494,74 @@ export const ReportPositionsRequest: MessageFns<ReportPositionsRequest> = {
             message.positions.push(ReplicaPosition.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.gateway = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.all = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.leaderClockMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag === 48) {
+              message.moved.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.moved.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.left.push(reader.uint64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.left.push(reader.uint64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1746,16 +2580,27 @@ export const ReportPositionsRequest: MessageFns<ReportPositionsRequest> = {
   fromPartial(object: DeepPartial<ReportPositionsRequest>): ReportPositionsRequest {
     const message = createBaseReportPositionsRequest();
     message.positions = object.positions?.map((e) => ReplicaPosition.fromPartial(e)) || [];
+    message.gateway = object.gateway ?? "";
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.all = object.all ?? false;
+    message.leaderClockMs = (object.leaderClockMs !== undefined && object.leaderClockMs !== null)
+      ? BigInt(object.leaderClockMs)
+      : 0n;
+    message.moved = object.moved?.map((e) => BigInt(e)) || [];
+    message.left = object.left?.map((e) => BigInt(e)) || [];
     return message;
   },
 };
 
 function createBaseReportPositionsResponse(): ReportPositionsResponse {
-  return {};
+  return { needsAll: false };
 }
 
 export const ReportPositionsResponse: MessageFns<ReportPositionsResponse> = {
-  encode(_: ReportPositionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ReportPositionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.needsAll !== false) {
+      writer.uint32(8).bool(message.needsAll);
+    }
     return writer;
   },
 
@@ -1772,6 +2617,14 @@ export const ReportPositionsResponse: MessageFns<ReportPositionsResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.needsAll = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1787,8 +2640,9 @@ export const ReportPositionsResponse: MessageFns<ReportPositionsResponse> = {
   create(base?: DeepPartial<ReportPositionsResponse>): ReportPositionsResponse {
     return ReportPositionsResponse.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ReportPositionsResponse>): ReportPositionsResponse {
+  fromPartial(object: DeepPartial<ReportPositionsResponse>): ReportPositionsResponse {
     const message = createBaseReportPositionsResponse();
+    message.needsAll = object.needsAll ?? false;
     return message;
   },
 };

@@ -70,6 +70,11 @@ export interface ReadLogRequest {
   linearizable: boolean;
   /** Bytes of commands in a message; one command may be larger. 0 for a size the node chooses. */
   chunkBytesMax: number;
+  /**
+   * Check of the entry at `from - 1` that the reader has (EntryCheck in docs/replication.md); absent if it does
+   * not know it, and nothing is compared.
+   */
+  previousCheck?: bigint | undefined;
 }
 
 export interface LogChunk {
@@ -84,6 +89,12 @@ export interface LogChunk {
   /** The wanted entry is gone from the log, which now begins at `first_index`: the stream ends. */
   compacted: boolean;
   firstIndex: bigint;
+  /** Check of the last entry of this message; with `diverged` that of the entry at `from - 1`, if it is known. */
+  lastCheck?:
+    | bigint
+    | undefined;
+  /** The entry at `from - 1` is another one than the reader has: not the same history. The stream ends. */
+  diverged?: boolean | undefined;
 }
 
 export interface LogPosition {
@@ -135,6 +146,8 @@ export interface TablePosition {
   /** Largest index that the pairs reflect: the log goes on with the next one. */
   appliedIndex: bigint;
   revision: bigint;
+  /** Check of the entry at `applied_index`; absent if the log does not hold it any more. */
+  appliedCheck?: bigint | undefined;
 }
 
 export interface Row {
@@ -592,7 +605,15 @@ export const Node: MessageFns<Node> = {
 };
 
 function createBaseReadLogRequest(): ReadLogRequest {
-  return { table: Buffer.alloc(0), epoch: 0n, from: 0n, follow: false, linearizable: false, chunkBytesMax: 0 };
+  return {
+    table: Buffer.alloc(0),
+    epoch: 0n,
+    from: 0n,
+    follow: false,
+    linearizable: false,
+    chunkBytesMax: 0,
+    previousCheck: undefined,
+  };
 }
 
 export const ReadLogRequest: MessageFns<ReadLogRequest> = {
@@ -620,6 +641,12 @@ export const ReadLogRequest: MessageFns<ReadLogRequest> = {
     }
     if (message.chunkBytesMax !== 0) {
       writer.uint32(48).uint32(message.chunkBytesMax);
+    }
+    if (message.previousCheck !== undefined) {
+      if (BigInt.asUintN(64, message.previousCheck) !== message.previousCheck) {
+        throw new globalThis.Error("value provided for field message.previousCheck of type fixed64 too large");
+      }
+      writer.uint32(57).fixed64(message.previousCheck);
     }
     return writer;
   },
@@ -685,6 +712,14 @@ export const ReadLogRequest: MessageFns<ReadLogRequest> = {
             message.chunkBytesMax = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.previousCheck = reader.fixed64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -708,12 +743,23 @@ export const ReadLogRequest: MessageFns<ReadLogRequest> = {
     message.follow = object.follow ?? false;
     message.linearizable = object.linearizable ?? false;
     message.chunkBytesMax = object.chunkBytesMax ?? 0;
+    message.previousCheck = (object.previousCheck !== undefined && object.previousCheck !== null)
+      ? BigInt(object.previousCheck)
+      : undefined;
     return message;
   },
 };
 
 function createBaseLogChunk(): LogChunk {
-  return { position: undefined, entries: [], appliedIndex: 0n, compacted: false, firstIndex: 0n };
+  return {
+    position: undefined,
+    entries: [],
+    appliedIndex: 0n,
+    compacted: false,
+    firstIndex: 0n,
+    lastCheck: undefined,
+    diverged: undefined,
+  };
 }
 
 export const LogChunk: MessageFns<LogChunk> = {
@@ -738,6 +784,15 @@ export const LogChunk: MessageFns<LogChunk> = {
         throw new globalThis.Error("value provided for field message.firstIndex of type uint64 too large");
       }
       writer.uint32(40).uint64(message.firstIndex);
+    }
+    if (message.lastCheck !== undefined) {
+      if (BigInt.asUintN(64, message.lastCheck) !== message.lastCheck) {
+        throw new globalThis.Error("value provided for field message.lastCheck of type fixed64 too large");
+      }
+      writer.uint32(49).fixed64(message.lastCheck);
+    }
+    if (message.diverged !== undefined) {
+      writer.uint32(56).bool(message.diverged);
     }
     return writer;
   },
@@ -795,6 +850,22 @@ export const LogChunk: MessageFns<LogChunk> = {
             message.firstIndex = reader.uint64() as bigint;
             continue;
           }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.lastCheck = reader.fixed64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.diverged = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -823,6 +894,10 @@ export const LogChunk: MessageFns<LogChunk> = {
     message.firstIndex = (object.firstIndex !== undefined && object.firstIndex !== null)
       ? BigInt(object.firstIndex)
       : 0n;
+    message.lastCheck = (object.lastCheck !== undefined && object.lastCheck !== null)
+      ? BigInt(object.lastCheck)
+      : undefined;
+    message.diverged = object.diverged ?? undefined;
     return message;
   },
 };
@@ -1246,7 +1321,7 @@ export const TableChunk: MessageFns<TableChunk> = {
 };
 
 function createBaseTablePosition(): TablePosition {
-  return { tableId: 0n, epoch: 0n, appliedIndex: 0n, revision: 0n };
+  return { tableId: 0n, epoch: 0n, appliedIndex: 0n, revision: 0n, appliedCheck: undefined };
 }
 
 export const TablePosition: MessageFns<TablePosition> = {
@@ -1274,6 +1349,12 @@ export const TablePosition: MessageFns<TablePosition> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(32).uint64(message.revision);
+    }
+    if (message.appliedCheck !== undefined) {
+      if (BigInt.asUintN(64, message.appliedCheck) !== message.appliedCheck) {
+        throw new globalThis.Error("value provided for field message.appliedCheck of type fixed64 too large");
+      }
+      writer.uint32(41).fixed64(message.appliedCheck);
     }
     return writer;
   },
@@ -1323,6 +1404,14 @@ export const TablePosition: MessageFns<TablePosition> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.appliedCheck = reader.fixed64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1346,6 +1435,9 @@ export const TablePosition: MessageFns<TablePosition> = {
       ? BigInt(object.appliedIndex)
       : 0n;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.appliedCheck = (object.appliedCheck !== undefined && object.appliedCheck !== null)
+      ? BigInt(object.appliedCheck)
+      : undefined;
     return message;
   },
 };

@@ -54,6 +54,8 @@ export interface Subscribe {
   from: bigint;
   /** Chosen by the subscriber, given back in everything that answers it; never used twice in a stream. */
   subscription: bigint;
+  /** Check of the entry at `from - 1` that the copy has; absent if it does not know it. */
+  previousCheck?: bigint | undefined;
 }
 
 export interface Unsubscribe {
@@ -94,6 +96,8 @@ export interface LinkEntries {
   /** Revision that the log had at the leader cluster when this was sent, and its clock then. */
   leaderRevision: bigint;
   leaderClockMs: bigint;
+  /** Check of the last entry of this message; absent from a gateway that does not tell it. */
+  lastCheck?: bigint | undefined;
 }
 
 export interface SubscriptionEnd {
@@ -114,6 +118,11 @@ export const SubscriptionEnd_Reason = {
   LEADER_BEHIND: 3,
   /** FAILED - May be subscribed again. */
   FAILED: 4,
+  /**
+   * DIVERGED - The entry before the wanted one is another one than the copy has: not the same history. The whole
+   * table is needed.
+   */
+  DIVERGED: 5,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -125,6 +134,7 @@ export namespace SubscriptionEnd_Reason {
   export type OTHER_TABLE = typeof SubscriptionEnd_Reason.OTHER_TABLE;
   export type LEADER_BEHIND = typeof SubscriptionEnd_Reason.LEADER_BEHIND;
   export type FAILED = typeof SubscriptionEnd_Reason.FAILED;
+  export type DIVERGED = typeof SubscriptionEnd_Reason.DIVERGED;
   export type UNRECOGNIZED = typeof SubscriptionEnd_Reason.UNRECOGNIZED;
 }
 
@@ -168,6 +178,11 @@ export interface SnapshotChunk {
   checksum: number;
   /** Not set in the last message: a stream that ends without it was cut. */
   more: boolean;
+  /**
+   * With since_revision or after_key, in the last message: digest of the whole table at the revision, as
+   * docs/replication.md describes; absent from a gateway that does not tell it.
+   */
+  tableDigest?: Buffer | undefined;
 }
 
 function createBaseAttachRequest(): AttachRequest {
@@ -399,7 +414,7 @@ export const AttachHello: MessageFns<AttachHello> = {
 };
 
 function createBaseSubscribe(): Subscribe {
-  return { tableId: 0n, epoch: 0n, from: 0n, subscription: 0n };
+  return { tableId: 0n, epoch: 0n, from: 0n, subscription: 0n, previousCheck: undefined };
 }
 
 export const Subscribe: MessageFns<Subscribe> = {
@@ -427,6 +442,12 @@ export const Subscribe: MessageFns<Subscribe> = {
         throw new globalThis.Error("value provided for field message.subscription of type uint64 too large");
       }
       writer.uint32(32).uint64(message.subscription);
+    }
+    if (message.previousCheck !== undefined) {
+      if (BigInt.asUintN(64, message.previousCheck) !== message.previousCheck) {
+        throw new globalThis.Error("value provided for field message.previousCheck of type fixed64 too large");
+      }
+      writer.uint32(41).fixed64(message.previousCheck);
     }
     return writer;
   },
@@ -476,6 +497,14 @@ export const Subscribe: MessageFns<Subscribe> = {
             message.subscription = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.previousCheck = reader.fixed64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -499,6 +528,9 @@ export const Subscribe: MessageFns<Subscribe> = {
     message.subscription = (object.subscription !== undefined && object.subscription !== null)
       ? BigInt(object.subscription)
       : 0n;
+    message.previousCheck = (object.previousCheck !== undefined && object.previousCheck !== null)
+      ? BigInt(object.previousCheck)
+      : undefined;
     return message;
   },
 };
@@ -843,7 +875,7 @@ export const AttachWelcome: MessageFns<AttachWelcome> = {
 };
 
 function createBaseLinkEntries(): LinkEntries {
-  return { subscription: 0n, entries: [], leaderRevision: 0n, leaderClockMs: 0n };
+  return { subscription: 0n, entries: [], leaderRevision: 0n, leaderClockMs: 0n, lastCheck: undefined };
 }
 
 export const LinkEntries: MessageFns<LinkEntries> = {
@@ -868,6 +900,12 @@ export const LinkEntries: MessageFns<LinkEntries> = {
         throw new globalThis.Error("value provided for field message.leaderClockMs of type uint64 too large");
       }
       writer.uint32(32).uint64(message.leaderClockMs);
+    }
+    if (message.lastCheck !== undefined) {
+      if (BigInt.asUintN(64, message.lastCheck) !== message.lastCheck) {
+        throw new globalThis.Error("value provided for field message.lastCheck of type fixed64 too large");
+      }
+      writer.uint32(41).fixed64(message.lastCheck);
     }
     return writer;
   },
@@ -917,6 +955,14 @@ export const LinkEntries: MessageFns<LinkEntries> = {
             message.leaderClockMs = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.lastCheck = reader.fixed64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -944,6 +990,9 @@ export const LinkEntries: MessageFns<LinkEntries> = {
     message.leaderClockMs = (object.leaderClockMs !== undefined && object.leaderClockMs !== null)
       ? BigInt(object.leaderClockMs)
       : 0n;
+    message.lastCheck = (object.lastCheck !== undefined && object.lastCheck !== null)
+      ? BigInt(object.lastCheck)
+      : undefined;
     return message;
   },
 };
@@ -1349,7 +1398,7 @@ export const ReadSnapshotRequest: MessageFns<ReadSnapshotRequest> = {
 };
 
 function createBaseSnapshotChunk(): SnapshotChunk {
-  return { position: undefined, rows: [], deletedKeys: [], checksum: 0, more: false };
+  return { position: undefined, rows: [], deletedKeys: [], checksum: 0, more: false, tableDigest: undefined };
 }
 
 export const SnapshotChunk: MessageFns<SnapshotChunk> = {
@@ -1368,6 +1417,9 @@ export const SnapshotChunk: MessageFns<SnapshotChunk> = {
     }
     if (message.more !== false) {
       writer.uint32(40).bool(message.more);
+    }
+    if (message.tableDigest !== undefined) {
+      writer.uint32(50).bytes(message.tableDigest);
     }
     return writer;
   },
@@ -1425,6 +1477,14 @@ export const SnapshotChunk: MessageFns<SnapshotChunk> = {
             message.more = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.tableDigest = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1449,6 +1509,7 @@ export const SnapshotChunk: MessageFns<SnapshotChunk> = {
     message.deletedKeys = object.deletedKeys?.map((e) => e) || [];
     message.checksum = object.checksum ?? 0;
     message.more = object.more ?? false;
+    message.tableDigest = object.tableDigest ?? undefined;
     return message;
   },
 };

@@ -34,6 +34,8 @@ export interface Shadow {
     | undefined;
   /** Wall clock of the last Begin, milliseconds since the epoch. */
   begunAtMs: bigint;
+  /** Of a copy that is wanted anew: nothing of the rows of the one that is there is to be used. */
+  renews?: boolean | undefined;
 }
 
 export interface BeginShadowRequest {
@@ -86,6 +88,11 @@ export interface FillShadowRequest {
   rows: Row[];
   /** Kept with the batch, to go on from after a break; at most 64 KiB. */
   note: Buffer;
+  /**
+   * Encoded mvcc.v1.Command messages, applied after the rows, each with its revision as leader_index, which
+   * must grow and lie above those of all rows: how a restore goes on from a backup with the log.
+   */
+  commands: Buffer[];
 }
 
 export interface FillShadowResponse {
@@ -123,6 +130,8 @@ export interface CompleteShadowRequest {
    * replaced table had.
    */
   revision: bigint;
+  /** Of a copy: check of the entry at that index; absent if it is not known. */
+  revisionCheck?: bigint | undefined;
 }
 
 export interface CompleteShadowResponse {
@@ -172,7 +181,7 @@ export interface ListShadowsResponse {
 }
 
 function createBaseShadow(): Shadow {
-  return { table: "", tableId: 0n, purpose: "", token: 0n, source: undefined, begunAtMs: 0n };
+  return { table: "", tableId: 0n, purpose: "", token: 0n, source: undefined, begunAtMs: 0n, renews: undefined };
 }
 
 export const Shadow: MessageFns<Shadow> = {
@@ -203,6 +212,9 @@ export const Shadow: MessageFns<Shadow> = {
         throw new globalThis.Error("value provided for field message.begunAtMs of type uint64 too large");
       }
       writer.uint32(48).uint64(message.begunAtMs);
+    }
+    if (message.renews !== undefined) {
+      writer.uint32(56).bool(message.renews);
     }
     return writer;
   },
@@ -268,6 +280,14 @@ export const Shadow: MessageFns<Shadow> = {
             message.begunAtMs = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.renews = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -293,6 +313,7 @@ export const Shadow: MessageFns<Shadow> = {
       ? ReplicaSource.fromPartial(object.source)
       : undefined;
     message.begunAtMs = (object.begunAtMs !== undefined && object.begunAtMs !== null) ? BigInt(object.begunAtMs) : 0n;
+    message.renews = object.renews ?? undefined;
     return message;
   },
 };
@@ -487,7 +508,7 @@ export const BeginShadowResponse: MessageFns<BeginShadowResponse> = {
 };
 
 function createBaseFillShadowRequest(): FillShadowRequest {
-  return { tableId: 0n, token: 0n, batch: 0n, rows: [], note: Buffer.alloc(0) };
+  return { tableId: 0n, token: 0n, batch: 0n, rows: [], note: Buffer.alloc(0), commands: [] };
 }
 
 export const FillShadowRequest: MessageFns<FillShadowRequest> = {
@@ -515,6 +536,9 @@ export const FillShadowRequest: MessageFns<FillShadowRequest> = {
     }
     if (message.note.length !== 0) {
       writer.uint32(42).bytes(message.note);
+    }
+    for (const v of message.commands) {
+      writer.uint32(50).bytes(v!);
     }
     return writer;
   },
@@ -572,6 +596,14 @@ export const FillShadowRequest: MessageFns<FillShadowRequest> = {
             message.note = Buffer.from(reader.bytes());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.commands.push(Buffer.from(reader.bytes()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -594,6 +626,7 @@ export const FillShadowRequest: MessageFns<FillShadowRequest> = {
     message.batch = (object.batch !== undefined && object.batch !== null) ? BigInt(object.batch) : 0n;
     message.rows = object.rows?.map((e) => Row.fromPartial(e)) || [];
     message.note = object.note ?? Buffer.alloc(0);
+    message.commands = object.commands?.map((e) => e) || [];
     return message;
   },
 };
@@ -669,7 +702,7 @@ export const FillShadowResponse: MessageFns<FillShadowResponse> = {
 };
 
 function createBaseCompleteShadowRequest(): CompleteShadowRequest {
-  return { table: "", tableId: 0n, token: 0n, replacesTableId: 0n, revision: 0n };
+  return { table: "", tableId: 0n, token: 0n, replacesTableId: 0n, revision: 0n, revisionCheck: undefined };
 }
 
 export const CompleteShadowRequest: MessageFns<CompleteShadowRequest> = {
@@ -700,6 +733,12 @@ export const CompleteShadowRequest: MessageFns<CompleteShadowRequest> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(40).uint64(message.revision);
+    }
+    if (message.revisionCheck !== undefined) {
+      if (BigInt.asUintN(64, message.revisionCheck) !== message.revisionCheck) {
+        throw new globalThis.Error("value provided for field message.revisionCheck of type fixed64 too large");
+      }
+      writer.uint32(49).fixed64(message.revisionCheck);
     }
     return writer;
   },
@@ -757,6 +796,14 @@ export const CompleteShadowRequest: MessageFns<CompleteShadowRequest> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.revisionCheck = reader.fixed64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -781,6 +828,9 @@ export const CompleteShadowRequest: MessageFns<CompleteShadowRequest> = {
       ? BigInt(object.replacesTableId)
       : 0n;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.revisionCheck = (object.revisionCheck !== undefined && object.revisionCheck !== null)
+      ? BigInt(object.revisionCheck)
+      : undefined;
     return message;
   },
 };

@@ -10,22 +10,27 @@ import {
   leaseKey,
   newRow,
   touchedKeys,
-} from './catalog-rows.js';
-import { type LeaseInfo } from './catalog-state.js';
-import { leaseTaken } from './leases.js';
+} from '../catalog/catalog-rows.js';
+import { type LeaseInfo } from '../catalog/catalog-state.js';
+import { leaseGivenBack, leaseTaken, leaseUnder } from './lease-rules.js';
 
 const TTL_MS = 1_000;
 
 function held(holder: string, token: number, expiresAtMs: number): LeaseInfo {
-  return { holder, token, expiresAtMs, stored: Buffer.alloc(0) };
+  return { holder, token, expiresAtMs, session: 0, stored: Buffer.alloc(0) };
 }
 
 const take = (current: LeaseInfo | undefined, holder: string, token: number, nowMs: number) =>
   leaseTaken(current, { holder, token, ttlMs: TTL_MS }, nowMs);
 
-describe('a lease', () => {
+describe('a lease for a time', () => {
   it('that nobody ever had begins with token 1', () => {
-    expect(take(undefined, 'a', 0, 500)).toEqual({ holder: 'a', token: 1n, expiresAtMs: 1_500n });
+    expect(take(undefined, 'a', 0, 500)).toEqual({
+      holder: 'a',
+      token: 1n,
+      expiresAtMs: 1_500n,
+      session: 0n,
+    });
   });
 
   it('is not another’s before it ran out, and then with the next token', () => {
@@ -36,7 +41,7 @@ describe('a lease', () => {
 
   it('is held on to with its token, also late as long as nobody took it, and with no other one', () => {
     const current = held('a', 4, 1_000);
-    expect(take(current, 'a', 4, 1_900)).toEqual({ holder: 'a', token: 4n, expiresAtMs: 2_900n });
+    expect(take(current, 'a', 4, 1_900)).toMatchObject({ token: 4n, expiresAtMs: 2_900n });
     expect(take(current, 'a', 3, 500)).toBeUndefined();
     expect(take(current, 'b', 4, 1_900)).toBeUndefined();
     expect(take(undefined, 'a', 4, 500)).toBeUndefined();
@@ -74,6 +79,37 @@ describe('a lease', () => {
         }
       }),
     );
+  });
+});
+
+describe('a lease under a session', () => {
+  const alive = () => true;
+  const over = () => false;
+  const b = { holder: 'b', session: 7 };
+
+  it('goes to another one only when its session is over, with the next token', () => {
+    const current = { ...held('a', 4, 0), session: 3 };
+    expect(leaseUnder(current, b, alive)).toBeUndefined();
+    expect(leaseUnder(current, b, over)).toEqual({
+      holder: 'b',
+      token: 5n,
+      expiresAtMs: 0n,
+      session: 7n,
+    });
+  });
+
+  it('has a new token each time it is taken, also by who has it, or had it before', () => {
+    expect(leaseUnder(undefined, b, alive)).toMatchObject({ token: 1n });
+    expect(leaseUnder({ ...held('b', 4, 0), session: 7 }, b, alive)).toMatchObject({ token: 5n });
+    const givenBack = leaseGivenBack(held('b', 4, 0), { holder: 'b', token: 4 });
+    expect(givenBack).toMatchObject({ holder: '', token: 4n });
+    expect(leaseUnder(held('', 4, 0), b, alive)).toMatchObject({ token: 5n });
+  });
+
+  it('is given back by its holder with its token alone', () => {
+    expect(leaseGivenBack(held('a', 4, 0), { holder: 'a', token: 3 })).toBeUndefined();
+    expect(leaseGivenBack(held('a', 4, 0), { holder: 'b', token: 4 })).toBeUndefined();
+    expect(leaseGivenBack(undefined, { holder: 'a', token: 4 })).toBeUndefined();
   });
 });
 
