@@ -7,6 +7,8 @@ import { spawn } from 'node:child_process';
 import { ROOT } from './setup.mjs';
 
 const OUTPUT_CHARS_MAX = 64 * 1024 * 1024;
+/** So much of what a failed step printed last is printed once more at the end, where it is looked for. */
+const FAILED_TAIL_CHARS = 6_000;
 const ENV = { ...process.env, NX_DAEMON: 'false', NX_TUI: 'false', FORCE_COLOR: '0' };
 
 /**
@@ -43,12 +45,16 @@ export async function runSteps(steps, atOnce) {
   const failed = [];
   const lane = async () => {
     for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) {
-      if (!(await runStep(step, atOnce === 1))) failed.push(step.name);
+      const { ok, output } = await runStep(step, atOnce === 1);
+      if (!ok) failed.push({ name: step.name, output });
     }
   };
   await Promise.all(Array.from({ length: atOnce }, lane));
   if (failed.length === 0) return;
-  console.error(`\nfailed: ${failed.join(', ')}`);
+  for (const { name, output } of failed) {
+    console.error(`\n> end of what ${name} printed\n${output.trimEnd().slice(-FAILED_TAIL_CHARS)}`);
+  }
+  console.error(`\nfailed: ${failed.map(({ name }) => name).join(', ')}`);
   process.exit(1);
 }
 
@@ -68,7 +74,7 @@ async function runStep(step, alone) {
   if (!alone) console.log(`\n< ${step.name}\n${output.trimEnd()}`);
   if (problem !== undefined) console.error(`${step.name}: ${problem}`);
   end(problem === undefined ? 'ok' : 'failed');
-  return problem === undefined;
+  return { ok: problem === undefined, output };
 }
 
 /** Resolves to what went wrong, if anything. */
