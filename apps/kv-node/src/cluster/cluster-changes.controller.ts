@@ -15,6 +15,8 @@ import { ClusterChanges } from './cluster-changes.js';
 import { ClusterOperator } from './cluster-operator.js';
 import { ClusterView } from './cluster-view.js';
 
+const BARRIER_TIMEOUT_MS = 5_000;
+
 export const CLUSTER_CHANGES_SERVICE = 'flotilla.cluster.v1.Cluster';
 /** The name under which Nest knows it: `Cluster` is that of Regatta's. */
 export const CLUSTER_CHANGES = 'ClusterChanges';
@@ -87,6 +89,8 @@ export class ClusterChangesController {
   async rebalance(
     @Payload() { dryRun }: clusterV1.RebalanceRequest,
   ): Promise<clusterV1.RebalanceResponse> {
+    // What was said to another node a moment ago counts.
+    await withStatus(this.catalog.barrier(this.catalog.deadline(BARRIER_TIMEOUT_MS)));
     const moves = this.operator.plan();
     if (!dryRun) await this.operator.step();
     return {
