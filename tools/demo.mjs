@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensureBuilt, ensureInstalled, kvNodeProgram, PROGRAMS, ROOT } from './setup.mjs';
+import { ensureBuilt, ensureInstalled, KV_NODE_PROGRAM, PROGRAMS, ROOT } from './setup.mjs';
 
 const NODES = 3;
 const FOLLOWERS = ['east', 'west'];
@@ -69,15 +69,19 @@ if (!stopping) console.log(welcome());
 
 /** Settles once it serves, or all is over. */
 async function node(name, role, api, raft, flags) {
-  await start(name, kvNodeProgram(), [
-    role,
-    `--data-dir=${join(folder, name)}`,
-    `--api.address=${api}`,
-    `--api.advertise-address=${api}`,
-    `--raft.address=${raft}`,
-    `--rest.address=${await url()}`,
-    ...flags,
-  ]);
+  await start(
+    name,
+    [KV_NODE_PROGRAM],
+    [
+      role,
+      `--data-dir=${join(folder, name)}`,
+      `--api.address=${api}`,
+      `--api.advertise-address=${api}`,
+      `--raft.address=${raft}`,
+      `--rest.address=${await url()}`,
+      ...flags,
+    ],
+  );
 }
 
 function start(name, program, args) {

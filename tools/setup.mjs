@@ -63,12 +63,8 @@ export function ensureBuilt(projects) {
   runScript('typescript/bin/tsc', ['-b', ...configs]);
 }
 
-/** A node's program, with the flags for Node that it runs best with (docs/clusters.md). */
-export function kvNodeProgram() {
-  const folder = join(ROOT, 'apps/kv-node');
-  const { config } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-  return [...config['node-flags'].split(' '), join(folder, 'dist/main.js')];
-}
+/** A node's program. */
+export const KV_NODE_PROGRAM = join(ROOT, 'apps/kv-node/dist/main.js');
 
 /** Everything that can be started: the apps and, through their references, all libraries. */
 export const PROGRAMS = [

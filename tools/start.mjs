@@ -1,12 +1,12 @@
 // `npm start`: a one-node leader cluster on this machine, made ready if needed. Arguments after
 // `--` go to the node (`npm start -- --data-dir=/var/lib/flotilla`); Ctrl-C stops it cleanly.
 import { spawn } from 'node:child_process';
-import { ensureBuilt, ensureInstalled, kvNodeProgram, PROGRAMS, ROOT } from './setup.mjs';
+import { ensureBuilt, ensureInstalled, KV_NODE_PROGRAM, PROGRAMS, ROOT } from './setup.mjs';
 
 ensureInstalled();
 ensureBuilt(PROGRAMS);
 
-const node = spawn(process.execPath, [...kvNodeProgram(), 'leader', ...process.argv.slice(2)], {
+const node = spawn(process.execPath, [KV_NODE_PROGRAM, 'leader', ...process.argv.slice(2)], {
   cwd: ROOT,
   stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   // A trial on one's own machine is not offered to the network unless that is asked for.

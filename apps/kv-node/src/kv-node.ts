@@ -38,6 +38,15 @@ const DRAIN_MS = 10_000;
 const HAND_OVER_MS = 5_000;
 const PEERS_GRACE_MS = 500;
 
+/** What a node has to say to its process. */
+export interface KvNodePorts {
+  readonly onFatal: (error: unknown) => void;
+  /** The cluster says that this node is none of its own; the process is to end. */
+  readonly onStranger: (reason: string) => void;
+  /** Rows come in bulk: called with each batch of them. */
+  readonly onBulk: () => void;
+}
+
 export class KvNode {
   readonly lifecycle: Lifecycle;
   private readonly health: HealthRegistry;
@@ -53,9 +62,7 @@ export class KvNode {
   constructor(
     private readonly loaded: LoadedConfig<KvNodeConfig>,
     private readonly logger: Logger,
-    private readonly onFatal: (error: unknown) => void,
-    /** The cluster says that this node is none of its own; the process is to end. */
-    private readonly onStranger: (reason: string) => void,
+    private readonly ports: KvNodePorts,
   ) {
     this.config = loaded.config;
     this.health = new HealthRegistry(logger.child('health'));
@@ -123,7 +130,8 @@ export class KvNode {
   }
 
   private startCore(): void {
-    const { config, logger, onFatal, onStranger } = this;
+    const { config, logger } = this;
+    const { onFatal, onStranger, onBulk } = this.ports;
     const { raft, memberlist } = config;
     this.leader = config.isFollower ? connectLeaderCluster(config.replication) : undefined;
     const own = nodeIdentity(raft.nodeHostDir, raft.nodeId, memberlist.clusterName, raft.join);
@@ -135,6 +143,7 @@ export class KvNode {
       transport: grpcTransport(config.api.transport),
       logger,
       onFatal,
+      onBulk,
       onStranger,
       leader: this.leader,
     });

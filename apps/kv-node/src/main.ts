@@ -7,7 +7,7 @@
  * that started this one with an IPC channel is told `ready`, and the node stops when it goes away.
  */
 import 'reflect-metadata';
-import { createLogger, EXIT_CODES, loadConfigOrExit, runApp } from '@flotilla/platform';
+import { createLogger, EXIT_CODES, HeapRoom, loadConfigOrExit, runApp } from '@flotilla/platform';
 import { kvNodeSchema } from './config/kv-node-config.js';
 import { KvNode } from './kv-node.js';
 import { runRecover } from './recover/run-recover.js';
@@ -20,22 +20,23 @@ if (loaded.command === 'recover') {
 }
 const logger = createLogger({ service: 'kv-node', level: config.logLevel, pretty: config.devMode });
 
-const node = new KvNode(
-  loaded,
-  logger,
-  (error) => {
+const heapRoom = new HeapRoom();
+const node = new KvNode(loaded, logger, {
+  onFatal: (error) => {
     logger.error({ err: error, fatal: true }, 'the node cannot keep its promises: ending at once');
     process.exit(EXIT_CODES.crashed);
   },
-  (reason) => {
+  onStranger: (reason) => {
     logger.error({ reason }, 'the cluster does not take this node: ending');
     process.exit(EXIT_CODES.failed);
   },
-);
+  onBulk: () => heapRoom.narrow(),
+});
 
 const app = await runApp({
   lifecycle: node.lifecycle,
   logger,
+  heapRoom,
   onStopping: (reason) => node.startDraining(reason),
 });
 

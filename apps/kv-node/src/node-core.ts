@@ -38,6 +38,8 @@ export interface NodeCoreParts {
   readonly onFatal: (error: unknown) => void;
   /** The cluster says that this node is none of its own; the process is to end. */
   readonly onStranger: (reason: string) => void;
+  /** Rows come in bulk: called with each batch of them. */
+  readonly onBulk?: () => void;
   /** The way to the leader cluster, in a follower cluster. */
   readonly leader?: LeaderCluster | undefined;
   readonly observer?: HostObserver;
@@ -69,6 +71,7 @@ export class NodeCore {
       snapshots: this.hub,
       onFatal,
       observer: parts.observer,
+      onBulk: parts.onBulk,
       onTick: (nowMs) => network.tick(nowMs),
     });
     this.peers.attach(this.runtime.host, this.hub);

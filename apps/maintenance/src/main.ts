@@ -5,6 +5,7 @@
  * that started this one with an IPC channel is told `ready`, and it stops when that one goes away.
  */
 import 'reflect-metadata';
+import { constants, setPriority } from 'node:os';
 import { createLogger, loadConfigOrExit, runApp } from '@flotilla/platform';
 import { maintenanceSchema } from './config/maintenance-config.js';
 import { MaintenanceApp } from './maintenance.js';
@@ -13,6 +14,13 @@ import { VERSION } from './version.js';
 const loaded = loadConfigOrExit(maintenanceSchema(VERSION));
 const { logLevel: level, devMode: pretty } = loaded.config;
 const logger = createLogger({ service: 'maintenance', level, pretty });
+
+try {
+  // What is done here can wait; nodes on this machine, and whoever reads from them, cannot.
+  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+} catch (error) {
+  logger.warn({ err: error }, 'the system does not let this process have a lower priority');
+}
 
 const maintenance = new MaintenanceApp(loaded, logger);
 const app = await runApp({

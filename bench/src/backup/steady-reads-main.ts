@@ -48,7 +48,7 @@ class SteadyReads {
 
   private tick(): void {
     const { ratePerSecond } = this.plan;
-    const dueNow = Math.floor(((performance.now() - this.startMs) / 1_000) * ratePerSecond);
+    const dueNow = Math.floor(((performance.now() - this.startMs) / 1_000) * ratePerSecond) + 1;
     for (; this.due < dueNow; this.due++) {
       const dueMs = this.startMs + (this.due * 1_000) / ratePerSecond;
       if (this.open >= IN_FLIGHT_MAX) this.notSent++;

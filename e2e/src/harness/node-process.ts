@@ -6,15 +6,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  appendFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -24,8 +16,6 @@ import { DiskFaults } from './disk-faults.js';
 export const ROOT = resolve(import.meta.dirname, '../../..');
 const FOLDER = join(ROOT, 'apps/kv-node');
 const PROGRAM = join(FOLDER, 'dist/main.js');
-/** What a node is started with wherever the project starts one. */
-const NODE_FLAGS = nodeFlags();
 
 const START_MS = 180_000;
 const STOP_MS = 30_000;
@@ -224,7 +214,6 @@ export class NodeProcess {
     const child = spawn(
       process.execPath,
       [
-        ...NODE_FLAGS,
         ...(this.disk?.execArgv ?? []),
         ...(this.options.execArgv ?? []),
         PROGRAM,
@@ -284,10 +273,4 @@ export function runOnData(
 export function cleanEnvironment(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('FLOTILLA_'));
   return Object.fromEntries(entries);
-}
-
-function nodeFlags(): readonly string[] {
-  const text = readFileSync(join(FOLDER, 'package.json'), 'utf8');
-  const { config } = JSON.parse(text) as { config: Readonly<Record<string, string>> };
-  return (config['node-flags'] ?? '').split(' ');
 }

@@ -1,6 +1,7 @@
 /** The bounds of backups: how large, how many, how long. */
 
-const MIB = 1024 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 
 /** Plain bytes after which a chunk is closed. The row that crosses the line is still in it. */
 export const CHUNK_BYTES_DEFAULT = 8 * MIB;
@@ -38,7 +39,7 @@ export const SOURCE_PAUSE_MS_MAX = 5_000;
 
 /** Rows and bytes of one batch that a restore writes. */
 export const FILL_ROWS_MAX = 5_000;
-export const FILL_BYTES_MAX = MIB;
+export const FILL_BYTES_MAX = 512 * KIB;
 
 /** Bytes of commands after which a piece of a log is stored, however young it is. */
 export const LOG_OBJECT_BYTES = 8 * MIB;

@@ -21,6 +21,7 @@ export type { ConfigClass } from './config/validate.js';
 export { linkGrpcHealth } from './health/grpc-health.js';
 export * from './health/health-registry.js';
 export { PlatformHealthModule } from './health/health.module.js';
+export { HeapRoom } from './lifecycle/heap-room.js';
 export * from './lifecycle/lifecycle.js';
 export * from './lifecycle/run-app.js';
 export * from './logging/level.js';

@@ -12,6 +12,11 @@ export const CATALOG_CHECK_MS = 10_000;
 export const LOG_CHUNK_BYTES = 256 * 1024;
 /** Pairs in a message, unless the caller wants less. */
 export const TABLE_CHUNK_BYTES = 256 * 1024;
+/**
+ * How long whoever reads whole tables rests behind each chunk: as long as one takes, so that a backup or a snapshot
+ * leaves about half of the loop to others, however many are made.
+ */
+export const BULK_REST_MS = 1;
 /** More is not sent in one message, whatever the caller wants. */
 export const CHUNK_BYTES_MAX = 1024 * 1024;
 /** How long the table's leader may take to say what is committed. */

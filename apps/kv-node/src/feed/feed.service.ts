@@ -22,6 +22,7 @@ import { type TableInfo } from '../catalog/catalog-state.js';
 import { invalid, malformed, notReady, withStatus } from '../kv/errors.js';
 import { OPERATION_TIMEOUT_MS } from '../kv/limits.js';
 import { withinStallLimit } from '../kv/reader-stall.js';
+import { BulkTurns } from './bulk-turns.js';
 import { SlicedReads } from '../kv/sliced-reads.js';
 import { type NodeRuntime } from '../node/node-runtime.js';
 import { type TableRouter } from '../routing/table-router.js';
@@ -66,6 +67,7 @@ interface Incoming {
 export class FeedService {
   readonly traffic = new FeedTraffic();
   private readonly reads: SlicedReads;
+  private readonly turns: BulkTurns;
   private readonly watches = new Set<TableWatch>();
   private logStreams = 0;
 
@@ -76,6 +78,7 @@ export class FeedService {
     private readonly router: TableRouter,
   ) {
     this.reads = new SlicedReads(runtime.clock);
+    this.turns = new BulkTurns(runtime.clock);
     catalog.onChange((changes) => {
       for (const watch of this.watches) watch.follow(changes);
     });
@@ -160,7 +163,7 @@ export class FeedService {
     await this.reads.holding(pages, async () => {
       const appliedCheck = await checkAt(table, pages.logIndex);
       const source = { tableId: info.id, epoch: info.epoch, appliedCheck };
-      await streamTable(pages, source, this.reads, this.runtime.clock, call, sink);
+      await streamTable(pages, source, this.reads, this.turns, this.runtime.clock, call, sink);
     });
   }
 

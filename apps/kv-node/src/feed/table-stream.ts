@@ -10,28 +10,39 @@ import { hot } from '@flotilla/proto';
 import { withinStallLimit } from '../kv/reader-stall.js';
 import { type SlicedReads } from '../kv/sliced-reads.js';
 import { type NodeClock } from '../node/node-clock.js';
+import { type BulkTurns } from './bulk-turns.js';
 import { type TablePages, type TablePiece } from './table-pages.js';
 
 export async function streamTable(
   pages: TablePages,
   source: Pick<hot.FeedTablePosition, 'tableId' | 'epoch' | 'appliedCheck'>,
   reads: SlicedReads,
-  clock: Pick<NodeClock, 'after' | 'turn'>,
+  turns: BulkTurns,
+  clock: Pick<NodeClock, 'after'>,
   call: CallContext,
   sink: MessageSink,
 ): Promise<void> {
   const { appliedIndex, revision } = pages;
   let position: hot.FeedTablePosition | undefined = { ...source, appliedIndex, revision };
-  for (;;) {
+  const sendNext = async (): Promise<Sent> => {
     const pieces = await reads.slices((mayGoOn) => pages.slice(mayGoOn), call);
     const last = pieces.at(-1);
-    if (!last || call.cancelled) return;
+    if (!last || call.cancelled) return { more: false };
     const behind = sink.write(chunkOf(pieces, last, position));
     position = undefined;
+    return { more: last.more, behind };
+  };
+  for (;;) {
+    const { more, behind } = await turns.run(sendNext);
     if (behind) await withinStallLimit(clock, behind);
-    else await clock.turn();
-    if (!last.more) return;
+    if (!more) return;
   }
+}
+
+interface Sent {
+  readonly more: boolean;
+  /** Until the reader has taken enough. */
+  readonly behind?: Promise<void> | undefined;
 }
 
 function chunkOf(

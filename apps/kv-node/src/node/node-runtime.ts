@@ -22,6 +22,8 @@ export interface RuntimePorts {
   readonly snapshots: SnapshotHub;
   readonly onFatal: (error: unknown) => void;
   readonly observer?: HostObserver | undefined;
+  /** Rows come in bulk: called with each batch of them. */
+  readonly onBulk?: (() => void) | undefined;
   /** Called with every tick, after the groups had theirs. */
   readonly onTick: (nowMs: number) => void;
 }
@@ -76,6 +78,11 @@ export class NodeRuntime {
   /** Stalls of the loop since the start: how many, and the longest in milliseconds. */
   get stalls(): { readonly count: number; readonly longestMs: number } {
     return { count: this.stallCount, longestMs: this.longestStallMs };
+  }
+
+  /** Rows come in bulk. */
+  noteBulk(): void {
+    this.ports.onBulk?.();
   }
 
   /** Deadline on the host's clock, `timeoutMs` from now. */

@@ -19,7 +19,7 @@ import {
 
 export const RECOVERY_PURPOSE = 'recovery';
 /** Bytes of rows in a batch; a row that is larger goes alone. Nodes take requests of 4 MiB. */
-export const FILL_BYTES_MAX = 1024 * 1024;
+export const FILL_BYTES_MAX = 512 * 1024;
 export const FILL_ROWS_MAX = 4_096;
 const ROW_OVERHEAD_BYTES = 32;
 /** One is written to the log while the one before it is applied. */

@@ -6,7 +6,7 @@
  * is flushed or closed then, because after a broken invariant no more may be written.
  */
 import { type Logger } from '../logging/logger.js';
-import { leaveRoomToGrow } from './heap-room.js';
+import { HeapRoom } from './heap-room.js';
 import { type Lifecycle } from './lifecycle.js';
 
 export const EXIT_CODES = {
@@ -35,6 +35,8 @@ export interface RunOptions {
   readonly lifecycle: Lifecycle;
   readonly logger: Logger;
   readonly process?: ProcessEvents;
+  /** That of this process, where something else has to say to it. */
+  readonly heapRoom?: HeapRoom;
   /** Called when a stop begins, e.g. to take readiness away before anything is closed. */
   readonly onStopping?: (reason: string) => void;
 }
@@ -53,7 +55,7 @@ export interface RunningApp {
 export async function runApp(options: RunOptions): Promise<RunningApp> {
   const { lifecycle, logger, process: events = process } = options;
   let stopping = false;
-  const leaveHeapAlone = leaveRoomToGrow();
+  const heapRoom = options.heapRoom ?? new HeapRoom();
 
   const shutdown = async (reason: string): Promise<void> => {
     stopping = true;
@@ -81,7 +83,7 @@ export async function runApp(options: RunOptions): Promise<RunningApp> {
   ];
   for (const [event, handler] of handlers) events.on(event, handler);
   const detach = (): void => {
-    leaveHeapAlone();
+    heapRoom.close();
     for (const [event, handler] of handlers) events.off(event, handler);
   };
 

@@ -24,7 +24,7 @@ type Settings = Required<Omit<LogStoreOptions, 'syncPlace'>> & Pick<LogStoreOpti
 
 const DEFAULTS: Omit<Settings, 'files'> = {
   segmentBytesMax: 64 * MIB,
-  cacheBytesMax: 32 * MIB,
+  cacheBytesMax: 4 * MIB,
   pendingBytesMax: 256 * MIB,
   heldBytesMax: 64 * 1024,
   inlineWriteBytesMax: 128 * 1024,

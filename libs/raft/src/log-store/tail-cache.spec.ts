@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TailCache } from './tail-cache.js';
 
-const BLOCK_BYTES = 64 * 1024;
+const BLOCK_BYTES = 256 * 1024;
 const LARGE_BYTES = 3 * BLOCK_BYTES;
 const SMALL_BYTES = 100;
 

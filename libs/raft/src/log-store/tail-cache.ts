@@ -10,6 +10,8 @@ import { viewOf } from './format.js';
 
 /** What a block that a large frame fills has left: small frames that follow need none of their own. */
 const LARGE_BLOCK_SLACK_BYTES = 16 * 1024;
+/** Sizes of large blocks are multiples of it: what one leaves behind in the memory of the process fits the next. */
+const LARGE_BLOCK_STEP_BYTES = 64 * 1024;
 
 /** A stretch of one segment file, from `fileOffset` on, `used` bytes long. */
 export class TailBlock {
@@ -107,13 +109,18 @@ export class TailCache {
 
   private addBlock(position: LogPosition, room: number): TailBlock {
     // Not filled with zeros: nothing is read beyond what was written.
-    const size = room > this.blockBytes ? room + LARGE_BLOCK_SLACK_BYTES : this.blockBytes;
+    const size = room > this.blockBytes ? largeBlockBytes(room) : this.blockBytes;
     const bytes = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
     const block = new TailBlock(position.segment, position.offset, bytes);
     this.blocks.push(block);
     this.bytesTotal += bytes.length;
     return block;
   }
+}
+
+function largeBlockBytes(room: number): number {
+  const steps = Math.ceil((room + LARGE_BLOCK_SLACK_BYTES) / LARGE_BLOCK_STEP_BYTES);
+  return steps * LARGE_BLOCK_STEP_BYTES;
 }
 
 function isBefore(block: TailBlock, position: LogPosition): boolean {

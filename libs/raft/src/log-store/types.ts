@@ -136,7 +136,7 @@ export interface LogStoreStats {
 export interface LogStoreOptions {
   /** Size a segment is preallocated to; a larger single batch makes a larger segment. 64 MiB. */
   readonly segmentBytesMax?: number;
-  /** Tail of the log that is kept in memory, for the whole store. 32 MiB. */
+  /** Tail of the log that is kept in memory, for the whole store. 4 MiB. */
   readonly cacheBytesMax?: number;
   /** Accepted but not yet durable bytes; `write` answers `busy` above it. 256 MiB. */
   readonly pendingBytesMax?: number;
