@@ -36,18 +36,18 @@ export interface RocksEngineOptions {
   directory: string;
   /** Block cache for data, index and filter blocks. Default 64 MiB. */
   blockCacheBytes?: number;
-  /** A memtable takes a quarter; under write pressure up to one and a half of it. Default 64 MiB. */
+  /** A memtable takes a quarter; under write pressure up to one and a half of it. Default 56 MiB. */
   memtableBudgetBytes?: number;
   /** Flush and compaction threads. Default 2. */
   backgroundThreads?: number;
 }
 
 /** Freed batches kept for reuse: a native batch keeps its memory, so only a few. */
-const FREE_BATCHES_MAX = 4;
+const FREE_BATCHES_MAX = 2;
 const CACHE_BYTES_MAX = 0xffffffff;
 
-/** Half as much makes a put of 1 KiB cost a third more CPU. */
-const MEMTABLE_BUDGET_BYTES = 64 * MIB;
+/** Half as much makes a put of 1 KiB cost a third more CPU; with more, a node that fills a table grows by 100 MiB. */
+const MEMTABLE_BUDGET_BYTES = 56 * MIB;
 
 /** Full memtables that wait to be flushed: two go into a file, and the fifth would slow all writes down. */
 const MEMTABLES_BEHIND = 2;
