@@ -25,6 +25,8 @@ export async function streamTable(
   const { appliedIndex, revision } = pages;
   let position: hot.FeedTablePosition | undefined = { ...source, appliedIndex, revision };
   const sendNext = async (): Promise<Sent> => {
+    // Its turn may come after it has gone.
+    if (call.cancelled) return { more: false };
     const pieces = await reads.slices((mayGoOn) => pages.slice(mayGoOn), call);
     const last = pieces.at(-1);
     if (!last || call.cancelled) return { more: false };

@@ -18,6 +18,8 @@ export const NARROW_ROOM_BYTES = 24 * 1024 * 1024;
 /** V8 itself allows about as much. */
 const PERCENT_MIN = 50;
 const LOOK_MS = 5_000;
+/** A larger heap is not collected on purpose: that would hold the loop for too long. */
+const COLLECTED_BYTES_MAX = 128 * 1024 * 1024;
 /** After the last of the bulk data. */
 const NARROW_MS = 10_000;
 
@@ -45,7 +47,7 @@ export class HeapRoom {
     this.narrowUntilMs = nowMs + NARROW_MS;
     if (isNarrow) return;
     this.adjust();
-    collect();
+    if (getHeapStatistics().used_heap_size <= COLLECTED_BYTES_MAX) collect();
   }
 
   close(): void {

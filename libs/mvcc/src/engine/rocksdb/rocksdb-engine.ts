@@ -49,7 +49,7 @@ const CACHE_BYTES_MAX = 0xffffffff;
 /** Half as much makes a put of 1 KiB cost a third more CPU; with more, a node that fills a table grows by 100 MiB. */
 const MEMTABLE_BUDGET_BYTES = 56 * MIB;
 
-/** Full memtables that wait to be flushed: two go into a file, and the fifth would slow all writes down. */
+/** Full memtables that are being flushed: two go into a file, each more is memory, and the fifth would slow all writes down. */
 const MEMTABLES_BEHIND = 2;
 /** Files that wait to be merged, each of half a memtable budget: twenty would slow all writes down. */
 const FILES_BEHIND = 8;
