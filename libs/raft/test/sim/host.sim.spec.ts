@@ -14,6 +14,7 @@ const GROUPS = [1, 2];
 const STEPS = 800;
 const CALM_TICKS = 60;
 const DEADLINE_MS = 1_500;
+const FIRST_DRAW_MAX = 2 ** 31 - 2;
 const OPTIONS = { applyBytesMax: 64, readRetryTicks: 3 };
 
 /** Remembers what it applied, so that a restart can begin with any part of it. */
@@ -202,7 +203,9 @@ class Simulation {
   }
 
   private async open(id: NodeId, before?: HostNode, files?: HostNode['files']): Promise<void> {
-    const node = await HostNode.open(this.network, id, OPTIONS, files);
+    // Every life draws other numbers: a late answer to a read of the life before is none of this one's.
+    const firstDraw = 1 + this.random.below(FIRST_DRAW_MAX);
+    const node = await HostNode.open(this.network, id, OPTIONS, files, firstDraw);
     const turnsMax = this.random.chance(0.5) ? 2 : 20;
     node.files.syncGate = () => pause(this.random.below(turnsMax));
     for (const groupId of GROUPS) {
