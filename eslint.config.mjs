@@ -96,6 +96,7 @@ const BOUNDARIES = [
       'scope:client',
       'scope:grpc',
       'scope:linearizability',
+      'scope:object-store',
       'scope:proto',
     ],
   },

@@ -1,12 +1,14 @@
 /**
  * Real input through backups: Debian's package index, installed packages, and keys and values of all bytes and of
  * the largest sizes, backed up under writes and restored into a new cluster, where each row is what the backup's
- * revision held. To a folder, to a server that speaks S3, and to the store of FLOTILLA_E2E_STORE if it is set.
+ * revision held. To a folder, to a server that speaks S3, to OpenStack Swift where it can be had, and to the store of
+ * FLOTILLA_E2E_STORE if it is set.
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlotillaClient } from '@flotilla/client';
+import { findSwift, startSwift } from '@flotilla/object-store/swift';
 import { backupsV1, mvccV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MaintenanceProcess } from '../harness/maintenance-process.js';
@@ -28,6 +30,10 @@ const TXN_BYTES = 1024 * 1024;
 const CLIENT_MS = 120_000;
 const PAUSE_MS = 5;
 const STORE = process.env['FLOTILLA_E2E_STORE'];
+const SWIFT = findSwift();
+if (SWIFT.kind === 'missing') {
+  console.error(`\nSKIPPED: no OpenStack Swift on this machine: ${SWIFT.why}\n`);
+}
 
 /** By the bytes of their keys, each as one character. */
 type Rows = ReadonlyMap<string, Buffer>;
@@ -234,6 +240,15 @@ describe('real input, backed up under writes, is in a new cluster what it was at
       await backUpAndRestore(store.url, store.environment);
     } finally {
       await store.dispose();
+    }
+  });
+
+  it.skipIf(SWIFT.kind === 'missing')('from OpenStack Swift', async () => {
+    const swift = await startSwift(SWIFT.kind === 'found' ? SWIFT.env : {});
+    try {
+      await backUpAndRestore(swift.url, swift.environment);
+    } finally {
+      await swift.close();
     }
   });
 

@@ -7,7 +7,13 @@
  * In: plain bytes and where they belong. Out: an object with its SHA-256, and back. The header and the
  * place (backup, table, number) are authenticated with the ciphertext: chunks cannot change places.
  */
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import {
+  type CipherGCM,
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  randomBytes,
+} from 'node:crypto';
 import { damaged } from '../backup-error.js';
 import { CHUNK_PLAIN_BYTES_MAX } from '../bounds.js';
 import { type BackupKey } from './key-ring.js';
@@ -40,14 +46,23 @@ export async function sealChunk(
   place: ChunkPlace,
   key: BackupKey | undefined,
 ): Promise<SealedChunk> {
-  const packed = await packZstd(plain);
   const head = Buffer.alloc(HEAD_BYTES);
   MAGIC.copy(head);
   head.writeUInt8(VERSION, 4);
   head.writeUInt8(PACKED | (key ? ENCRYPTED : 0), 5);
   head.writeUInt32LE(plain.length, 8);
-  const bytes = Buffer.concat([head, ...(key ? encrypt(packed, head, place, key) : [packed])]);
-  return { bytes, sha256: sha256Of(bytes) };
+  const sealing = key && new Sealing(head, place, key);
+  const parts: Buffer[] = sealing ? [head, sealing.nonce] : [head];
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  const add = (part: Buffer) => {
+    hash.update(part);
+    parts.push(part);
+  };
+  // Piece by piece all the way: none of it keeps the thread for long.
+  for await (const frame of packZstd(plain)) add(sealing ? sealing.update(frame) : frame);
+  if (sealing) add(sealing.finish());
+  return { bytes: Buffer.concat(parts), sha256: hash.digest('hex') };
 }
 
 /** Throws `BACKUP_DAMAGED` that names the object and the chunk. */
@@ -86,12 +101,23 @@ export function sha256Of(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-function encrypt(packed: Buffer, head: Buffer, place: ChunkPlace, key: BackupKey): Buffer[] {
-  const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv(CIPHER, key.secret, nonce);
-  cipher.setAAD(Buffer.concat([head, placeBytes(place)]));
-  const text = [cipher.update(packed), cipher.final()];
-  return [nonce, ...text, cipher.getAuthTag()];
+/** Encrypts what comes in pieces; the tag is the last one. */
+class Sealing {
+  readonly nonce = randomBytes(NONCE_BYTES);
+  private readonly cipher: CipherGCM;
+
+  constructor(head: Buffer, place: ChunkPlace, key: BackupKey) {
+    this.cipher = createCipheriv(CIPHER, key.secret, this.nonce);
+    this.cipher.setAAD(Buffer.concat([head, placeBytes(place)]));
+  }
+
+  update(packed: Buffer): Buffer {
+    return this.cipher.update(packed);
+  }
+
+  finish(): Buffer {
+    return Buffer.concat([this.cipher.final(), this.cipher.getAuthTag()]);
+  }
 }
 
 function decrypt(bytes: Buffer, place: ChunkPlace, key: BackupKey): Buffer {

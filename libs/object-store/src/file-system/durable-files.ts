@@ -22,6 +22,8 @@ import { isErrno } from './file-errors.js';
 
 /** Tries against a neighbour that removes a folder while it is being filled. */
 const PLACE_ATTEMPTS_MAX = 20;
+/** Of one call of the system: a copy of megabytes keeps a processor for milliseconds. */
+const WRITE_BYTES = 256 * 1024;
 
 /** A file without its name yet: synced, and to be placed or dropped. */
 export interface WrittenFile {
@@ -159,7 +161,7 @@ export function etagOf({ size, mtimeMs, ino }: Stats): string {
 
 async function writeWhole(file: FileHandle, piece: Uint8Array): Promise<void> {
   for (let at = 0; at < piece.length;) {
-    const { bytesWritten } = await file.write(piece, at, piece.length - at);
+    const { bytesWritten } = await file.write(piece, at, Math.min(WRITE_BYTES, piece.length - at));
     at += bytesWritten;
   }
 }

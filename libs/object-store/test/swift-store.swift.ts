@@ -1,9 +1,8 @@
 /** The S3 API of OpenStack Swift passes what every store has to pass. Slow: `npm run test:swift`. */
 import { describe, it } from 'vitest';
-import { S3Store } from '../../src/s3/s3-store.js';
-import { describeObjectStore } from '../../src/testing/store-compliance.js';
-import { findSwift } from './swift-packages.js';
-import { startSwift, SWIFT_PART_BYTES } from './swift-server.js';
+import { S3Store } from '../src/s3/s3-store.js';
+import { describeObjectStore } from '../src/testing/store-compliance.js';
+import { findSwift, startSwift, SWIFT_PART_BYTES } from '../src/testing/swift/index.js';
 
 const swift = findSwift();
 

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 /** Debian's own: others do not see its packages. */
 export const PYTHON = '/usr/bin/python3';
 
-const CACHE = fileURLToPath(new URL('../../../../.cache/swift', import.meta.url));
+const CACHE = fileURLToPath(new URL('../../../../../.cache/swift', import.meta.url));
 const PROBE = 'import swift.common.wsgi, swift.common.middleware.s3api.s3api';
 
 export type SwiftPackages =

@@ -1,8 +1,8 @@
 /**
  * A Swift of its own for a test: started, given a bucket, ended.
  *
- * In: where its packages are. Out: the settings of a store on it. The process ends with its standard
- * input, so also when the test dies.
+ * In: where its packages are. Out: the settings of a store on it, and the same as a URL. The process ends with its
+ * standard input, so also when the test dies.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,19 +11,29 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import { type S3Settings } from '../../src/s3/s3-settings.js';
+import { type S3Settings } from '../../s3/s3-settings.js';
 import { PYTHON } from './swift-packages.js';
 
 export const SWIFT_PART_BYTES = 256 * 1024;
 
 const SCRIPT = fileURLToPath(new URL('swift-server.py', import.meta.url));
 const BUCKET = 'backups';
+const PREFIX = 'some/where';
+const REGION = 'us-east-1';
 const START_MS_MAX = 120_000;
 /** As Swift's own authentication names users: account and user. */
 const CREDENTIALS = { accessKeyId: 'test:tester', secretAccessKey: 'testing' };
 
+const ENVIRONMENT = {
+  AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
+  AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
+};
+
 export interface Swift {
   readonly settings: S3Settings;
+  readonly url: string;
+  /** The credentials of a process that uses it. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly close: () => Promise<void>;
 }
 
@@ -42,8 +52,8 @@ export async function startSwift(env: Readonly<Record<string, string>>): Promise
     await createBucket(endpoint);
     const settings: S3Settings = {
       bucket: BUCKET,
-      prefix: 'some/where/',
-      region: 'us-east-1',
+      prefix: `${PREFIX}/`,
+      region: REGION,
       endpoint,
       pathStyle: true,
       credentials: CREDENTIALS,
@@ -51,7 +61,8 @@ export async function startSwift(env: Readonly<Record<string, string>>): Promise
       partBytes: SWIFT_PART_BYTES,
       partsInFlight: 3,
     };
-    return { settings, close };
+    const url = `s3://${BUCKET}/${PREFIX}?region=${REGION}&endpoint=${endpoint}`;
+    return { settings, url, environment: ENVIRONMENT, close };
   } catch (error) {
     await close();
     throw error;
@@ -74,7 +85,7 @@ async function portOf(child: ChildProcess): Promise<number> {
 async function createBucket(endpoint: string): Promise<void> {
   const client = new S3Client({
     endpoint,
-    region: 'us-east-1',
+    region: REGION,
     forcePathStyle: true,
     credentials: CREDENTIALS,
     requestChecksumCalculation: 'WHEN_REQUIRED',
