@@ -6,7 +6,7 @@
  */
 import 'reflect-metadata';
 import { constants } from 'node:os';
-import { createLogger, loadConfigOrExit, runApp, setProcessPriority } from '@flotilla/platform';
+import { createLogger, loadConfigOrExit, runApp, lowerProcessPriority } from '@flotilla/platform';
 import { maintenanceSchema } from './config/maintenance-config.js';
 import { MaintenanceApp } from './maintenance.js';
 import { VERSION } from './version.js';
@@ -17,7 +17,7 @@ const logger = createLogger({ service: 'maintenance', level, pretty });
 
 try {
   // What is done here can wait; nodes on this machine, and whoever reads from them, cannot.
-  setProcessPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  lowerProcessPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 } catch (error) {
   logger.warn({ err: error }, 'the system does not let this process have a lower priority');
 }

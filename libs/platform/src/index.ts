@@ -23,7 +23,7 @@ export * from './health/health-registry.js';
 export { PlatformHealthModule } from './health/health.module.js';
 export { HeapRoom } from './lifecycle/heap-room.js';
 export * from './lifecycle/lifecycle.js';
-export { setProcessPriority } from './lifecycle/priority.js';
+export { lowerProcessPriority } from './lifecycle/priority.js';
 export * from './lifecycle/run-app.js';
 export * from './logging/level.js';
 export * from './logging/logger.js';

@@ -1,8 +1,8 @@
 /**
- * Turns of those who read whole tables: one chunk at a time over all of them, and a rest behind each.
+ * Turns of those who read whole tables: one at a time over all of them, and a rest behind each.
  *
- * In: work that reads and sends one chunk. Out: its result, when its turn has come. Whoever reads a key meanwhile
- * waits for one chunk at most, and the processor is free for others in between. Turns are taken in
+ * In: work that reads for a slice of time, and sends what is a chunk by then. Out: its result, when its turn has come.
+ * Whoever reads a key meanwhile waits for one slice at most, and the processor is free for others in between. Turns are taken in
  * the order in which they were asked for; work must end by itself, without waiting for a reader.
  */
 import { type NodeClock } from '../node/node-clock.js';

@@ -13,7 +13,7 @@ export const LOG_CHUNK_BYTES = 256 * 1024;
 /** Pairs in a message, unless the caller wants less. */
 export const TABLE_CHUNK_BYTES = 256 * 1024;
 /**
- * How long whoever reads whole tables rests behind each chunk: as long as one takes, so that a backup or a snapshot
+ * How long whoever reads whole tables rests behind each turn: as long as a chunk takes, so that a backup or a snapshot
  * leaves about half of the loop to others, however many are made.
  */
 export const BULK_REST_MS = 1;

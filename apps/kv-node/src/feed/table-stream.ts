@@ -24,24 +24,29 @@ export async function streamTable(
 ): Promise<void> {
   const { appliedIndex, revision } = pages;
   let position: hot.FeedTablePosition | undefined = { ...source, appliedIndex, revision };
-  const sendNext = async (): Promise<Sent> => {
+  let pieces: TablePiece[] = [];
+  // A turn is a slice, not a page: of what changed since long ago, a page may take seconds to find.
+  const readNext = async (): Promise<Sent> => {
     // Its turn may come after it has gone.
     if (call.cancelled) return { more: false };
-    const pieces = await reads.slices((mayGoOn) => pages.slice(mayGoOn), call);
-    const last = pieces.at(-1);
-    if (!last || call.cancelled) return { more: false };
-    const behind = sink.write(chunkOf(pieces, last, position));
+    const piece = reads.slice((mayGoOn) => pages.slice(mayGoOn));
+    if (!piece) return { more: false };
+    pieces.push(piece);
+    if (!piece.isLast) return { more: true };
+    const behind = sink.write(chunkOf(pieces, piece, position));
+    pieces = [];
     position = undefined;
-    return { more: last.more, behind };
+    return { more: piece.more, behind };
   };
   for (;;) {
-    const { more, behind } = await turns.run(sendNext);
+    const { more, behind } = await turns.run(readNext);
     if (behind) await withinStallLimit(clock, behind);
     if (!more) return;
   }
 }
 
 interface Sent {
+  /** Whether anything is left to read. */
   readonly more: boolean;
   /** Until the reader has taken enough. */
   readonly behind?: Promise<void> | undefined;

@@ -68,8 +68,13 @@ export class SlicedReads {
     return last && { kvs, more: last.more, count: last.count };
   }
 
+  /** One piece: what can be read before others have to have their turn. Who calls this sees to that. */
+  slice<T>(read: (mayGoOn: MayGoOn) => T): T {
+    return read(this.budget());
+  }
+
   /** All pieces of a page, with turns of others in between; none if there is no page. */
-  async slices<T extends { readonly isLast: boolean }>(
+  private async slices<T extends { readonly isLast: boolean }>(
     read: (mayGoOn: MayGoOn) => T | undefined,
     call: CallContext,
   ): Promise<T[]> {

@@ -20,8 +20,8 @@ const PERCENT_MIN = 50;
 const LOOK_MS = 5_000;
 /** A larger heap is not collected on purpose: that would hold the loop for too long. */
 const COLLECTED_BYTES_MAX = 128 * 1024 * 1024;
-/** After the last of the bulk data. */
-const NARROW_MS = 10_000;
+/** After the last of the bulk data. Batches that come over a slow link are no new beginning each. */
+const NARROW_MS = 60_000;
 
 /** What V8's growth has to be, in percent of a heap; 0 leaves it to V8. */
 export function growthPercent(heapBytes: number, roomBytes: number): number {

@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { readdirSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { setProcessPriority } from './priority.js';
+import { lowerProcessPriority } from './priority.js';
 
 const TASKS = '/proc/self/task';
 
@@ -17,9 +17,15 @@ describe.skipIf(process.platform !== 'linux')('a lower priority', () => {
   it('is that of every thread, those of the pool included', async () => {
     await lookup('localhost');
     const nice = Math.min(19, getPriority() + 1);
-    setProcessPriority(nice);
+    lowerProcessPriority(nice);
     const nices = readdirSync(TASKS).map(niceOf);
     expect(nices.length).toBeGreaterThan(5);
     expect(new Set(nices)).toEqual(new Set([nice]));
+  });
+
+  it('is never a higher one', () => {
+    const nice = getPriority();
+    lowerProcessPriority(nice - 1);
+    expect(getPriority()).toBe(nice);
   });
 });

@@ -4,22 +4,26 @@
  * are made later take that of the one that makes them.
  */
 import { readdirSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 
-/** `nice` from -20 to 19. Throws an error of the system if it does not allow that. */
-export function setProcessPriority(nice: number): void {
-  setPriority(nice);
+const ITSELF = 0;
+
+/** To `nice`, up to 19, where it is not as low already. Throws an error of the system if it does not allow that. */
+export function lowerProcessPriority(nice: number): void {
+  lower(ITSELF, nice);
   if (process.platform !== 'linux') return;
-  for (const thread of readdirSync('/proc/self/task')) setThread(Number(thread), nice);
+  for (const thread of readdirSync('/proc/self/task')) {
+    try {
+      lower(Number(thread), nice);
+    } catch (error) {
+      // It ended meanwhile.
+      if (!isGone(error)) throw error;
+    }
+  }
 }
 
-function setThread(thread: number, nice: number): void {
-  try {
-    setPriority(thread, nice);
-  } catch (error) {
-    // It ended meanwhile.
-    if (!isGone(error)) throw error;
-  }
+function lower(thread: number, nice: number): void {
+  if (getPriority(thread) < nice) setPriority(thread, nice);
 }
 
 function isGone(error: unknown): boolean {

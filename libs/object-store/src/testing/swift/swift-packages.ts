@@ -14,6 +14,8 @@ import { fileURLToPath } from 'node:url';
 export const PYTHON = '/usr/bin/python3';
 
 const CACHE = fileURLToPath(new URL('../../../../../.cache/swift', import.meta.url));
+/** Of one command of the package manager: downloads may take long, but must end. */
+const COMMAND_MS_MAX = 300_000;
 const PROBE = 'import swift.common.wsgi, swift.common.middleware.s3api.s3api';
 
 export type SwiftPackages =
@@ -63,6 +65,7 @@ function run(command: string, args: readonly string[]): string {
   const { status, error, stdout, stderr } = spawnSync(command, args, {
     cwd: CACHE,
     encoding: 'utf8',
+    timeout: COMMAND_MS_MAX,
   });
   if (status === 0) return stdout;
   const why = error?.message ?? stderr;
