@@ -1,5 +1,5 @@
 /**
- * Real input through backups: Debian's package index, installed packages, and keys and values of all bytes and of
+ * Real input through backups: all of Debian's package index, all installed packages, and keys and values of all bytes and of
  * the largest sizes, backed up under writes and restored into a new cluster, where each row is what the backup's
  * revision held. To a folder, to a server that speaks S3, to OpenStack Swift where it can be had, and to the store of
  * FLOTILLA_E2E_STORE if it is set.
@@ -19,8 +19,6 @@ import { tableHash } from '../harness/table-hash.js';
 import { tableRows } from '../harness/table-rows.js';
 import { BackupCalls } from './faults/backup-calls.js';
 
-const PACKAGES_MAX = 6_000;
-const MODULES = ['class-validator', 'rxjs', '@bufbuild/protobuf'];
 const KEY_BYTES_MAX = 1_024;
 const VALUE_BYTES_MAX = 2 * 1024 * 1024;
 const INPUT_BYTES_LEAST = 3 * 1024 * 1024;
@@ -43,22 +41,19 @@ interface Written {
 const bytesOf = (key: string): Buffer => Buffer.from(key, 'latin1');
 
 function packages(): Rows {
-  const { rows } = packageIndex(PACKAGES_MAX);
+  const { rows } = packageIndex();
   return new Map([...rows].map(([name, value]) => [Buffer.from(name).toString('latin1'), value]));
 }
 
 function modules(): Rows {
   const rows = new Map<string, Buffer>();
   const root = join(ROOT, 'node_modules');
-  for (const name of MODULES) {
-    const entries = readdirSync(join(root, name), { recursive: true, withFileTypes: true });
-    for (const entry of entries) {
-      const path = join(entry.parentPath, entry.name);
-      if (!entry.isFile()) continue;
-      const content = readFileSync(path);
-      const key = Buffer.from(relative(root, path)).toString('latin1');
-      if (content.length <= VALUE_BYTES_MAX) rows.set(key, content);
-    }
+  for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const key = Buffer.from(relative(root, path)).toString('latin1');
+    if (!entry.isFile() || key.length > KEY_BYTES_MAX) continue;
+    const content = readFileSync(path);
+    if (content.length <= VALUE_BYTES_MAX) rows.set(key, content);
   }
   return rows;
 }
