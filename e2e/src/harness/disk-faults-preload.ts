@@ -2,13 +2,13 @@
  * Loaded into a kv-node before its own code (`node --import`): makes file operations fail on command.
  *
  * In: the file that DISK_FAULTS names, looked at on every call, so that faults come and go while the
- * node runs. Out: the errors that Linux would give, short writes, late syncs; and beside the file a
+ * node runs. Out: the errors that Linux would give, short writes, late syncs; and in the file that it names a
  * trace of what was done to the paths in question. Paths come from /proc: Linux only. Operations that
  * no fault names are left alone.
  */
 import { appendFileSync, readFileSync, readlinkSync } from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
-import type { DiskCall, DiskFault, TracedCall } from './disk-faults.js';
+import type { DiskCall, DiskFault, DiskOrders, TracedCall } from './disk-faults.js';
 
 type Callback = (error: Error | null, count?: number) => void;
 type AnyCall = (...values: unknown[]) => unknown;
@@ -38,12 +38,12 @@ function pathOf(fd: unknown): string {
 }
 
 function faultFor(call: DiskCall, path: string): DiskFault | undefined {
-  const faults = JSON.parse(real.read(control, 'utf8')) as DiskFault[];
+  const { faults, trace } = JSON.parse(real.read(control, 'utf8')) as DiskOrders;
   const named = faults.filter((fault) => path.includes(fault.path));
   const fault = named.find((each) => each.call === call);
   if (named.length > 0) {
     const traced: TracedCall = { call, path, failed: fault?.code !== undefined };
-    real.append(`${control}.trace`, `${JSON.stringify(traced)}\n`);
+    real.append(trace, `${JSON.stringify(traced)}\n`);
   }
   return fault;
 }

@@ -27,6 +27,13 @@ export interface TracedCall {
   readonly failed: boolean;
 }
 
+/** What the process reads on every call. */
+export interface DiskOrders {
+  readonly faults: readonly DiskFault[];
+  /** The file that calls are traced in; each `set` begins another one. */
+  readonly trace: string;
+}
+
 /** Files of the Raft log, and of the write-ahead log of the engine. */
 export const LOG_FILES = '/raft-0';
 export const ENGINE_FILES = '/state-machine/';
@@ -35,6 +42,7 @@ const PRELOAD = resolve(import.meta.dirname, '../../dist/harness/disk-faults-pre
 
 export class DiskFaults {
   private readonly control: string;
+  private sets = 0;
 
   constructor(folder: string) {
     this.control = `${join(folder)}.faults`;
@@ -52,10 +60,18 @@ export class DiskFaults {
 
   /** From the next call on. */
   set(faults: readonly DiskFault[]): void {
+    const before = this.traceFile;
+    this.sets++;
+    const orders: DiskOrders = { faults, trace: this.traceFile };
     // Never seen half written.
-    writeFileSync(`${this.control}.new`, JSON.stringify(faults));
+    writeFileSync(`${this.control}.new`, JSON.stringify(orders));
     renameSync(`${this.control}.new`, this.control);
-    rmSync(`${this.control}.trace`, { force: true });
+    // The process traces in the other file by now, and may have met the fault already.
+    rmSync(before, { force: true });
+  }
+
+  private get traceFile(): string {
+    return `${this.control}.trace-${this.sets}`;
   }
 
   clear(): void {
@@ -64,13 +80,13 @@ export class DiskFaults {
 
   /** What was done since `set`, in order. */
   trace(): TracedCall[] {
-    const file = `${this.control}.trace`;
-    if (!existsSync(file)) return [];
-    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    if (!existsSync(this.traceFile)) return [];
+    const lines = readFileSync(this.traceFile, 'utf8').trimEnd().split('\n');
     return lines.map((line) => JSON.parse(line) as TracedCall);
   }
 
   remove(): void {
-    for (const end of ['', '.trace', '.new']) rmSync(this.control + end, { force: true });
+    const files = [this.control, `${this.control}.new`, this.traceFile];
+    for (const file of files) rmSync(file, { force: true });
   }
 }
