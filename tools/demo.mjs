@@ -3,9 +3,7 @@
 // the leader cluster and the others that long, each way. The data is in a temporary folder, with what
 // each process prints in a file beside it, and goes when Ctrl-C stops all.
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createWriteStream, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -26,6 +24,7 @@ if (!Number.isInteger(delayMs) || delayMs < 0 || delayMs > DELAY_MS_MAX) {
 }
 ensureInstalled();
 ensureBuilt(delayMs === 0 ? PROGRAMS : [...PROGRAMS, 'e2e']);
+const { freePort } = await import('../libs/grpc/dist/testing/free-port.js');
 
 const folder = mkdtempSync(join(tmpdir(), 'flotilla-demo-'));
 const running = new Map();
@@ -131,22 +130,6 @@ async function wayTo(address) {
   const proxy = await DelayProxy.start(address, delayMs);
   proxies.push(proxy);
   return proxy.address;
-}
-
-/** Below the ports that systems give to outgoing connections. */
-async function freePort() {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 22_000);
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
 }
 
 function welcome() {

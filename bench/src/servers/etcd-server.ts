@@ -8,7 +8,8 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createGrpcJsClient } from '@flotilla/grpc';
-import { freePort, temporaryFolder, waitUntil } from '@flotilla/e2e/harness';
+import { freePort } from '@flotilla/grpc/testing';
+import { temporaryFolder, waitUntil } from '@flotilla/e2e/harness';
 import { etcdProtocol, readStatus, STATUS_PATH, type EtcdStatus } from './etcd-protocol.js';
 import type { Server } from './server.js';
 

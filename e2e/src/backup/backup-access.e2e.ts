@@ -7,12 +7,13 @@ import { copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { FlotillaClient } from '@flotilla/client';
 import { createGrpcClient, createGrpcJsClient, status } from '@flotilla/grpc';
+import { freePort } from '@flotilla/grpc/testing';
 import { backupsV1, maintenanceV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cli } from '../harness/cli.js';
 import { waitUntil } from '../harness/cluster.js';
 import { MaintenanceProcess } from '../harness/maintenance-process.js';
-import { freePort, NodeProcess, temporaryFolder } from '../harness/node-process.js';
+import { NodeProcess, temporaryFolder } from '../harness/node-process.js';
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 if (!hasOpenssl) console.warn('SKIPPED: no openssl on this machine to make certificates with');
@@ -140,7 +141,7 @@ describe.skipIf(!hasOpenssl)('the port of backups', () => {
     ];
     const request = backupsV1.ListBackupsRequest.encode({}).finish();
     for (const client of clients) {
-      const options = { metadata: { authorization: `Bearer ${TOKEN}` }, deadlineMs: 5_000 };
+      const options = { metadata: { authorization: `Bearer ${TOKEN}` }, deadlineMs: CALL_MS };
       const call = client.unary(`${BACKUPS}/List`, request, options);
       await expect(call).rejects.toMatchObject({ code: status.UNAVAILABLE });
       client.close();
@@ -175,7 +176,7 @@ describe.skipIf(!hasOpenssl)('the port of backups', () => {
           tls: { ...tlsOf('tool'), caFile: file('ca2.crt') },
         });
         const request = backupsV1.ListBackupsRequest.encode({}).finish();
-        const options = { metadata: { authorization: `Bearer ${TOKEN}` }, deadlineMs: 5_000 };
+        const options = { metadata: { authorization: `Bearer ${TOKEN}` }, deadlineMs: CALL_MS };
         try {
           return (await client.unary(`${BACKUPS}/List`, request, options)).length > 0;
         } catch {

@@ -91,14 +91,15 @@ describe('maintenance apps with one schedule', () => {
   it('make each backup once: one of them has the turn', async () => {
     await waitUntil('backups are made', () => manifests().length >= 3, TAKE_OVER_MS);
     expect(await holders()).toHaveLength(1);
-    expect(new Set(manifests().map(({ runToken }) => runToken))).toEqual(new Set([1]));
+    expect(new Set(manifests().map(({ runToken }) => runToken)).size).toBe(1);
   });
 
   it('go on within seconds when the one that has it is killed', async () => {
     const [name] = await holders();
     await appNamed(name).kill();
     apps.delete(name ?? '');
-    console.log(`killed: the next backup was made after ${await takenOver(1)} ms`);
+    const token = newestToken();
+    console.log(`killed: the next backup was made after ${await takenOver(token)} ms`);
     expect(await holders()).toHaveLength(1);
     apps.set('c', await startApp('c'));
   });
@@ -111,7 +112,7 @@ describe('maintenance apps with one schedule', () => {
     process.kill(paused.pid, 'SIGSTOP');
     console.log(`paused: the next backup was made after ${await takenOver(token)} ms`);
     await sleep(PAUSE_MS);
-    const [newer] = manifests().filter(({ runToken }) => runToken === token + 1);
+    const [newer] = manifests().filter(({ runToken = 0 }) => runToken > token);
     process.kill(paused.pid, 'SIGCONT');
     await sleep(PAUSE_MS / 3);
     const late = manifests().filter(

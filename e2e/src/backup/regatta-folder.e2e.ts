@@ -6,11 +6,12 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { FlotillaClient } from '@flotilla/client';
 import { createGrpcClient } from '@flotilla/grpc';
+import { freePort } from '@flotilla/grpc/testing';
 import { maintenanceV1, regattaV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cli } from '../harness/cli.js';
 import { MaintenanceProcess } from '../harness/maintenance-process.js';
-import { freePort, NodeProcess, ROOT, temporaryFolder } from '../harness/node-process.js';
+import { NodeProcess, ROOT, temporaryFolder } from '../harness/node-process.js';
 
 const RECORDED = resolve(ROOT, '../shared/data/regatta');
 const isRecorded = existsSync(join(RECORDED, 'backup/manifest.json'));

@@ -1,10 +1,11 @@
+import { freePort } from '@flotilla/grpc/testing';
 /**
  * A cluster changed from the command line, as its operator does it.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cli } from '../harness/cli.js';
 import { Cluster, waitUntil } from '../harness/cluster.js';
-import { freePort, NodeProcess } from '../harness/node-process.js';
+import { NodeProcess } from '../harness/node-process.js';
 
 interface NodeJson {
   readonly id: number;

@@ -145,10 +145,16 @@ describe('five nodes', () => {
       return moving ? -1 : Number(nodes.find((node) => Number(node.id) === id)?.replicas ?? -1);
     };
     await waitUntil('node 5 is empty', async () => (await replicas(5)) === 0);
-    expect(Object.keys((await cluster.client(5).status(false)).tables)).toEqual([]);
+    await waitUntil('node 5 knows it as well', async () => {
+      const { tables } = await cluster.client(5).status(false);
+      return Object.keys(tables).length === 0;
+    });
     await cluster.client(5).put({ table: name(0), key: 'still', value: 'answers' });
     await cluster.drainNode(1, 5, true);
-    expect((await cluster.rebalance(3, true)).length).toBeGreaterThan(5);
+    // The cluster may have begun by itself: what moves already counts as held.
+    const planned = (await cluster.rebalance(3, true)).filter(({ to }) => to.includes(5n));
+    const begun = (await cluster.placements(3)).filter(({ replicas }) => replicas.includes(5n));
+    expect(planned.length + begun.length).toBeGreaterThanOrEqual(11);
     await cluster.rebalance(3, false);
     await waitUntil('node 5 has its share', async () => (await replicas(5)) >= 11);
   });

@@ -3,10 +3,11 @@
  * and while a node is killed. The test is the restore: it fills, breaks off, and goes on.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createGrpcClient, GrpcStatusError, status } from '@flotilla/grpc';
+import { createGrpcClient, GrpcStatusError } from '@flotilla/grpc';
 import { type feedV1, regattaV1, shadowV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster, waitUntil } from '../harness/cluster.js';
+import { retried } from '../harness/retried.js';
 
 const TABLE = 'restored';
 const OLD_ROWS = 50;
@@ -226,6 +227,11 @@ describe('a table that is filled out of sight', () => {
   it('takes its name over at one moment, with a node killed while it was filled', async () => {
     const first = await begin(1);
     const oldId = BigInt(await tableId());
+    for (const reads of [1, 2]) {
+      await waitUntil(`node ${reads} has the rows`, async () => {
+        return Number((await range(reads, { countOnly: true })).count) === OLD_ROWS;
+      });
+    }
     const readers = [new Reader(1, false), new Reader(2, false)];
     await fillOn(1, first, KILLED_AT_BATCH);
     const broken = fillOn(1, { ...first, ...at(KILLED_AT_BATCH) }, NEW_ROWS / BATCH_ROWS).catch(
@@ -292,21 +298,6 @@ const at = (batches: number) => ({
 async function tableId(): Promise<string> {
   const tables = await cluster.client(1).listTables();
   return tables.find(({ name }) => name === TABLE)?.id ?? '0';
-}
-
-const RETRYABLE: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.DEADLINE_EXCEEDED]);
-
-/** As whoever fills does it: what failed on the way is tried again. */
-async function retried<T>(task: () => Promise<T>): Promise<T> {
-  for (let left = 60; ; left--) {
-    try {
-      return await task();
-    } catch (error) {
-      const mayRetry = error instanceof GrpcStatusError && RETRYABLE.has(error.code);
-      if (!mayRetry || left === 0) throw error;
-    }
-    await sleep(500);
-  }
 }
 
 /** All batches, with a new Begin whenever one had no answer. */

@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs';
 import { createGrpcClient } from '@flotilla/grpc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster } from '../harness/cluster.js';
-import { temporaryFolder } from '../harness/node-process.js';
+import { CALL_MS, temporaryFolder } from '../harness/node-process.js';
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 if (!hasOpenssl) console.warn('SKIPPED: no openssl on this machine to make certificates with');
@@ -56,7 +56,7 @@ describe.skipIf(!hasOpenssl)('certificates between nodes', () => {
       createGrpcClient(`https://${raftAddress}`, { tls: { caFile: `${folder}/ca.crt` } }),
       createGrpcClient(`http://${raftAddress}`),
     ]) {
-      const call = client.unary(path, Buffer.alloc(0), { deadlineMs: 3_000 });
+      const call = client.unary(path, Buffer.alloc(0), { deadlineMs: CALL_MS });
       await expect(call).rejects.toMatchObject({ code: 14 });
       client.close();
     }
@@ -71,7 +71,9 @@ describe.skipIf(!hasOpenssl)('certificates between nodes', () => {
     };
     const client = createGrpcClient(`https://${raftAddress}`, { tls });
     const path = '/flotilla.peer.v1.Peer/AwaitCatalog';
-    await expect(client.unary(path, Buffer.alloc(0), { deadlineMs: 3_000 })).rejects.toMatchObject({
+    await expect(
+      client.unary(path, Buffer.alloc(0), { deadlineMs: CALL_MS }),
+    ).rejects.toMatchObject({
       code: 9,
       message: 'the call does not say which node makes it',
     });

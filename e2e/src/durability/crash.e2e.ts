@@ -7,7 +7,7 @@ import { ClientError, FlotillaClient } from '@flotilla/client';
 import type { mvccV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitUntil } from '../harness/cluster.js';
-import { NodeProcess } from '../harness/node-process.js';
+import { CALL_MS, NodeProcess } from '../harness/node-process.js';
 
 /** Kills of a node on each engine. */
 const ENGINES = [
@@ -106,7 +106,7 @@ describe.each(ENGINES)('kill -9 on %s', (engine, rounds) => {
   it(`no acknowledged write is lost and no transaction is seen in half, in ${rounds} rounds`, async () => {
     console.log(`seed ${seed}`);
     const record = new Record();
-    const first = new FlotillaClient({ endpoints: [node.apiAddress] });
+    const first = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: CALL_MS });
     await first.createTable(TABLE);
     first.close();
     for (let round = 0; round < rounds; round++) {
@@ -122,7 +122,7 @@ describe.each(ENGINES)('kill -9 on %s', (engine, rounds) => {
       client.close();
       const before = record.revision;
       await node.start();
-      const after = new FlotillaClient({ endpoints: [node.apiAddress] });
+      const after = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: CALL_MS });
       check(await readAll(after), record);
       const { header } = await after.put({
         table: TABLE,

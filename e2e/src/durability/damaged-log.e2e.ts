@@ -5,7 +5,7 @@ import { openSync, readSync, writeSync, closeSync, readdirSync, cpSync, rmSync }
 import { join } from 'node:path';
 import { FlotillaClient } from '@flotilla/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { NodeProcess, temporaryFolder } from '../harness/node-process.js';
+import { CALL_MS, NodeProcess, temporaryFolder } from '../harness/node-process.js';
 
 const KEYS = 200;
 const TABLE = 'damage';
@@ -51,7 +51,7 @@ describe('a damaged log', () => {
   beforeAll(async () => {
     origin = temporaryFolder('damage');
     const node = await NodeProcess.start({ dataDir: origin });
-    const client = new FlotillaClient({ endpoints: [node.apiAddress] });
+    const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: CALL_MS });
     await client.createTable(TABLE);
     for (let key = 0; key < KEYS; key++) {
       await client.put({ table: TABLE, key: `k${key}`, value: Buffer.alloc(100, key) });
@@ -80,7 +80,7 @@ describe('a damaged log', () => {
   }
 
   async function count(node: NodeProcess): Promise<number> {
-    const client = new FlotillaClient({ endpoints: [node.apiAddress] });
+    const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: CALL_MS });
     const everything = { table: TABLE, key: '\0', rangeEnd: '\0', countOnly: true };
     const answer = await client.range({ ...everything, linearizable: true });
     client.close();

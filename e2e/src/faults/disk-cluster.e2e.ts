@@ -13,9 +13,8 @@ import { Workload } from '../harness/workload.js';
 const TABLE = 'disk';
 const WRITERS = 6;
 const END_MS = 60_000;
-const STALL_MS = 12_000;
 /** A stalled leader is given two election timeouts before others are asked to lead: some seconds. */
-const GAP_MS = 10_000;
+const STALL_MS = 30_000;
 const seed = Number(process.env['DISK_FAULT_SEED'] ?? Date.now() % 1_000_000);
 
 describe('one disk of three', () => {
@@ -98,6 +97,8 @@ describe('one disk of three', () => {
       const { status } = await fetch(`${node.restAddress}/readyz`);
       return status === 503;
     });
+    await load.more(50);
+    expect(node.output).not.toContain('the disk has finished');
     await waitUntil('the sync is over', () => node.output.includes('the disk has finished'));
     await waitUntil('it is ready again', async () => {
       const { status } = await fetch(`${node.restAddress}/readyz`);
@@ -105,12 +106,12 @@ describe('one disk of three', () => {
     });
   }
 
-  it('an fsync that takes 12 s on the leader: others lead before it ends', async () => {
+  it('an fsync that takes half a minute on the leader: others lead before it ends', async () => {
     const load = await underLoad(async (running) => {
       await stalls(cluster.node(leader), running);
     });
     console.log(`longest gap ${Math.round(load.longestGapMs)} ms`);
-    expect(load.longestGapMs).toBeLessThan(GAP_MS);
+    expect(load.longestGapMs).toBeLessThan(STALL_MS);
   });
 
   it('a flipped bit keeps a node from starting; its successor gets everything', async () => {

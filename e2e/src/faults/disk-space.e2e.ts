@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClientError, FlotillaClient } from '@flotilla/client';
 import { afterEach, describe, expect, it } from 'vitest';
-import { NodeProcess } from '../harness/node-process.js';
+import { CALL_MS, NodeProcess } from '../harness/node-process.js';
 import { canMount, SmallDisk } from '../harness/small-disk.js';
 
 const TABLE = 'space';
@@ -48,7 +48,7 @@ describe.skipIf(!mayMount)('a full disk', () => {
   /** Writes until the node is gone; returns what was acknowledged. */
   async function fill(node: NodeProcess): Promise<number[]> {
     const acknowledged: number[] = [];
-    const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: 5_000 });
+    const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: CALL_MS });
     await client.createTable(TABLE);
     let next = 0;
     const writer = async (): Promise<void> => {
@@ -68,7 +68,7 @@ describe.skipIf(!mayMount)('a full disk', () => {
   }
 
   async function expectAll(node: NodeProcess, acknowledged: readonly number[]): Promise<void> {
-    const client = new FlotillaClient({ endpoints: [node.apiAddress] });
+    const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: CALL_MS });
     const lost: number[] = [];
     for (const number of acknowledged) {
       const { kvs } = await client.range({ table: TABLE, key: `k${number}`, linearizable: true });

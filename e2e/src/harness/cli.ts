@@ -24,6 +24,11 @@ export interface CliOptions {
 
 const SAMPLE_MS = 100;
 
+/** What the command is started with: a busy machine may take longer than a user would wait. */
+export function cliEnvironment(): NodeJS.ProcessEnv {
+  return { ...cleanEnvironment(), FLOTILLA_COMMAND_TIMEOUT: '60s' };
+}
+
 export class Cli {
   constructor(
     private readonly endpoint: string,
@@ -35,7 +40,7 @@ export class Cli {
     const common = ['--endpoints', this.endpoint, ...(this.table ? ['--table', this.table] : [])];
     const child = spawn(process.execPath, [CLI_PROGRAM, ...args, ...common], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...cleanEnvironment(), ...options.env },
+      env: { ...cliEnvironment(), ...options.env },
     });
     const stdout: Buffer[] = [];
     let stderr = '';

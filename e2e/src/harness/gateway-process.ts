@@ -8,7 +8,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cleanEnvironment, freePort, ROOT } from './node-process.js';
+import { freePort } from '@flotilla/grpc/testing';
+import { cleanEnvironment, ROOT } from './node-process.js';
 
 const PROGRAM = join(ROOT, 'apps/replication-gateway/dist/main.js');
 const START_MS = 60_000;

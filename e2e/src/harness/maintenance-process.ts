@@ -9,7 +9,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { cleanEnvironment, freePort, ROOT } from './node-process.js';
+import { freePort } from '@flotilla/grpc/testing';
+import { cleanEnvironment, ROOT } from './node-process.js';
 
 const PROGRAM = join(ROOT, 'apps/maintenance/dist/main.js');
 const START_MS = 60_000;

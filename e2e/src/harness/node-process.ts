@@ -5,18 +5,19 @@
  * something goes wrong.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '@flotilla/grpc/testing';
 import { DiskFaults } from './disk-faults.js';
 
 export const ROOT = resolve(import.meta.dirname, '../../..');
 const FOLDER = join(ROOT, 'apps/kv-node');
 const PROGRAM = join(FOLDER, 'dist/main.js');
 
+/** How long one call of a test may take on a busy machine; what is refused is refused at once. */
+export const CALL_MS = 60_000;
 const START_MS = 180_000;
 const STOP_MS = 30_000;
 const OUTPUT_CHARS_MAX = 64 * 1024;
@@ -45,25 +46,6 @@ export interface NodeOptions {
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-}
-
-/** Below the ports that systems give to outgoing connections: one of those may be taken any moment. */
-const PORTS = { from: 10_000, below: 32_000 };
-
-/** A port on which nobody listens. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = PORTS.from + Math.floor(Math.random() * (PORTS.below - PORTS.from));
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
 }
 
 export function temporaryFolder(name: string): string {

@@ -17,6 +17,8 @@ export type PollOutcome = 'tailing' | 'use-snapshot' | 'leader-behind';
 
 export class PollingFollower {
   readonly pairs = new Map<string, string>();
+  /** Index of the last put of each key. */
+  readonly putAt = new Map<string, number>();
   /** Index of the last command that was applied. */
   index = 0;
   snapshots = 0;
@@ -106,6 +108,7 @@ export class PollingFollower {
       throw new Error(`the command of entry ${index} is of ${command?.leaderIndex ?? 'nothing'}`);
     }
     this.apply(command);
+    if (command.type === PUT && command.kv) this.putAt.set(text(command.kv.key), index);
     this.index = index;
     this.commands++;
   }

@@ -9,7 +9,8 @@ import { once } from 'node:events';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cleanEnvironment, freePort, ROOT, temporaryFolder } from './node-process.js';
+import { freePort } from '@flotilla/grpc/testing';
+import { cleanEnvironment, ROOT, temporaryFolder } from './node-process.js';
 
 const PROGRAM = join(ROOT, 'libs/object-store/dist/testing/fake-s3/fake-s3-main.js');
 const START_MS = 60_000;

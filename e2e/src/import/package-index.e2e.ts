@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlotillaClient } from '@flotilla/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Cli } from '../harness/cli.js';
-import { NodeProcess, temporaryFolder } from '../harness/node-process.js';
+import { Cli, type CliResult } from '../harness/cli.js';
+import { CALL_MS, NodeProcess, temporaryFolder } from '../harness/node-process.js';
 import { packageIndex, toJsonLines, type PackageIndex } from '../harness/package-index.js';
 
 const KILL_ROUNDS = 10;
@@ -41,7 +41,7 @@ describe('the Debian package index', () => {
     const count = await cli.ok(['get', '', '--prefix', '--count-only']);
     expect(Number(count)).toBe(index.rows.size);
 
-    const client = new FlotillaClient({ endpoints: [node.apiAddress] });
+    const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: CALL_MS });
     const everything = { table: 'packages', key: '\0', rangeEnd: '\0' };
     const different: string[] = [];
     let seen = 0;
@@ -73,8 +73,7 @@ describe('the Debian package index', () => {
       const table = `round-${round}`;
       const roundCli = new Cli(node.apiAddress, table);
       await roundCli.ok(['table', 'create', table]);
-      const running = roundCli.run(['import', source, '--command-timeout', '500ms', '-w', 'json']);
-      await untilRowsArrive(table);
+      const { running } = await beginImport(roundCli, source, table);
       await sleep(round * 25);
       await node.kill();
       const { stdout } = await running;
@@ -84,12 +83,30 @@ describe('the Debian package index', () => {
     }
   });
 
-  /** An import that was not begun would prove nothing. */
-  async function untilRowsArrive(table: string): Promise<void> {
-    const client = new FlotillaClient({ endpoints: [node.apiAddress] });
+  /**
+   * Settles once rows arrive: an import that was not begun would prove nothing. One whose first calls were all late
+   * is asked for again.
+   */
+  async function beginImport(
+    roundCli: Cli,
+    source: string,
+    table: string,
+  ): Promise<{ readonly running: Promise<CliResult> }> {
+    const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: CALL_MS });
     const everything = { table, key: '\0', rangeEnd: '\0', countOnly: true };
-    while ((await client.range(everything)).count === 0) await sleep(5);
-    client.close();
+    const args = ['import', source, '--command-timeout', '500ms', '-w', 'json'];
+    try {
+      for (;;) {
+        let isOver = false;
+        const running = roundCli.run(args).finally(() => (isOver = true));
+        for (let wasOver = false; !wasOver; await sleep(5)) {
+          wasOver = isOver;
+          if ((await client.range(everything)).count > 0) return { running };
+        }
+      }
+    } finally {
+      client.close();
+    }
   }
 
   async function checkRound(
@@ -97,7 +114,7 @@ describe('the Debian package index', () => {
     rows: readonly (readonly [string, Buffer])[],
     acknowledged: number,
   ): Promise<void> {
-    const client = new FlotillaClient({ endpoints: [node.apiAddress] });
+    const client = new FlotillaClient({ endpoints: [node.apiAddress], timeoutMs: CALL_MS });
     const found = new Map<string, Buffer>();
     const everything = { table, key: '\0', rangeEnd: '\0', linearizable: true };
     for await (const { kvs } of client.iterateRange(everything)) {

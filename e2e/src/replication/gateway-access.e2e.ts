@@ -6,15 +6,16 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { get, type RequestOptions } from 'node:https';
 import { type ClientTlsOptions, createGrpcJsClient } from '@flotilla/grpc';
+import { freePort } from '@flotilla/grpc/testing';
 import { replicationV1 } from '@flotilla/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitUntil } from '../harness/cluster.js';
 import { GatewayProcess } from '../harness/gateway-process.js';
-import { freePort, NodeProcess, temporaryFolder } from '../harness/node-process.js';
+import { NodeProcess, temporaryFolder } from '../harness/node-process.js';
 
 const METADATA_GET = '/replication.v1.Metadata/Get';
 const NOTHING = new Uint8Array(0);
-const CALL_MS = 10_000;
+const CALL_MS = 60_000;
 const UNAVAILABLE = 14;
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;

@@ -7,12 +7,14 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CLI_PROGRAM } from '../harness/cli.js';
+import { CLI_PROGRAM, cliEnvironment } from '../harness/cli.js';
 import { waitUntil } from '../harness/cluster.js';
 import { cleanEnvironment, ROOT } from '../harness/node-process.js';
 
 const READY_MS = 240_000;
 const DELAY_MS = 40;
+const COMMAND_MS = 120_000;
+const asUser = { encoding: 'utf8', env: cliEnvironment() } as const;
 
 describe('npm run demo', () => {
   let demo: ReturnType<typeof spawn>;
@@ -51,11 +53,11 @@ describe('npm run demo', () => {
       const sinceMs = performance.now();
       const run = () => {
         const args = [CLI_PROGRAM, ...command.split(' ')];
-        const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+        const { status, stdout } = spawnSync(process.execPath, args, asUser);
         // What was read at another follower cluster may be on its way there.
         return status === 0 && stdout !== '' ? printed.push(stdout) > 0 : false;
       };
-      await waitUntil(command, run, 30_000);
+      await waitUntil(command, run, COMMAND_MS);
       took.push(performance.now() - sinceMs);
     }
     expect(printed[2]).toBe('hello\nworld\n');

@@ -5,11 +5,13 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePort } from '@flotilla/grpc/testing';
 import { afterAll, describe, expect, it } from 'vitest';
-import { CLI_PROGRAM } from '../harness/cli.js';
-import { cleanEnvironment, freePort, ROOT, temporaryFolder } from '../harness/node-process.js';
+import { CLI_PROGRAM, cliEnvironment } from '../harness/cli.js';
+import { cleanEnvironment, ROOT, temporaryFolder } from '../harness/node-process.js';
 
 const READY_MS = 120_000;
+const asUser = { encoding: 'utf8', env: cliEnvironment() } as const;
 
 describe('npm start', () => {
   const dataDir = temporaryFolder('start');
@@ -60,7 +62,7 @@ describe('npm start', () => {
     );
     expect(commands).toHaveLength(3);
     const answers = commands.map((args = '') =>
-      spawnSync(process.execPath, [CLI_PROGRAM, ...args.split(' ')], { encoding: 'utf8' }),
+      spawnSync(process.execPath, [CLI_PROGRAM, ...args.split(' ')], asUser),
     );
     expect(answers.map(({ status, stderr }) => [status, stderr])).toEqual([
       [0, ''],
@@ -71,9 +73,8 @@ describe('npm start', () => {
     expect(await stop(first.child)).toBe(0);
 
     const second = await start(...ports);
-    const again = spawnSync(process.execPath, [CLI_PROGRAM, ...(commands[2] ?? '').split(' ')], {
-      encoding: 'utf8',
-    });
+    const args = (commands[2] ?? '').split(' ');
+    const again = spawnSync(process.execPath, [CLI_PROGRAM, ...args], asUser);
     expect(again.stdout).toBe('hello\nworld\n');
     expect(await stop(second.child)).toBe(0);
   });

@@ -176,31 +176,38 @@ describe('connections', () => {
   });
 
   it('of a certain age end after their calls, and clients do not notice', async () => {
+    let release = (): void => undefined;
+    const released = new Promise<void>((done) => (release = done));
     const { server, url } = await startServer(
       { connectionAgeMaxMs: 150 },
       undefined,
       undefined,
       (target) => {
         registerEcho(target);
-        target.register('/t.S/Slow', 'unary', () => sleep(500, Buffer.from('slow')));
+        target.register('/t.S/Slow', 'unary', async () => {
+          await released;
+          return Buffer.from('slow');
+        });
       },
     );
     const client = createTestClient(url);
     onTestFinished(() => client.close());
     const slow = client.unary('/t.S/Slow', EMPTY);
-    let isOver = false;
-    const over = slow.finally(() => (isOver = true));
-    let calls = 0;
-    let connectionsMax = 0;
-    while (!isOver || calls <= 10) {
-      await client.unary(PATH.unary, EMPTY);
-      connectionsMax = Math.max(connectionsMax, server.connections);
-      calls += 1;
-      await sleep(5);
-    }
-    expect((await over).toString()).toBe('slow');
+    const call = () => client.unary(PATH.unary, EMPTY);
     // The old connection, kept by the slow call, beside the new one.
-    expect(connectionsMax).toBe(2);
+    await expect
+      .poll(
+        async () => {
+          await call();
+          return server.connections;
+        },
+        { interval: 5 },
+      )
+      .toBe(2);
+    for (let calls = 0; calls < 10; calls++) await call();
+    release();
+    expect((await slow).toString()).toBe('slow');
+    await call();
   });
 
   it('that break in the middle of anything leave the server standing', async () => {

@@ -80,7 +80,7 @@ async function call(url: string, tls: ClientTlsOptions): Promise<string> {
   const client = createTestClient(url, { tls });
   onTestFinished(() => client.close());
   try {
-    const answer = await client.unary(PATH.unary, Buffer.from('over tls'), { deadlineMs: 3000 });
+    const answer = await client.unary(PATH.unary, Buffer.from('over tls'), { deadlineMs: 30_000 });
     return answer.toString();
   } catch (error) {
     return error instanceof GrpcStatusError ? `refused ${error.code}` : String(error);

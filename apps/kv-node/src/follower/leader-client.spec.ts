@@ -2,12 +2,13 @@
  * The way of a node to its leader cluster, on real sockets.
  */
 import { bearerAuth, createGrpcServer, GrpcStatusError, status } from '@flotilla/grpc';
+import { freePort } from '@flotilla/grpc/testing';
 import { loadConfig } from '@flotilla/platform';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { kvNodeSchema } from '../config/kv-node-config.js';
 import { KV_SERVICE, PUT } from '../kv/kv-methods.js';
 import { SYSTEM_CLOCK } from '../node/node-clock.js';
-import { freePort, quiet } from '../peers/testing/test-node.js';
+import { quiet } from '../peers/testing/test-node.js';
 import { connectLeaderCluster } from './leader-client.js';
 import { type LeaderCluster, LeaderWrites } from './leader-writes.js';
 
@@ -37,6 +38,12 @@ async function serve(address: string, token = ''): Promise<string> {
   return (await server.listen(address)).url;
 }
 
+/** A clock that stands: how long the machine takes does not count. */
+const STANDING_CLOCK = {
+  nowMs: () => 0,
+  sleep: (ms: number) => SYSTEM_CLOCK.sleep(ms),
+};
+
 function put(leader: LeaderCluster, deadlineMs = LONG_MS): Promise<Buffer> {
   const writes = new LeaderWrites(leader, SYSTEM_CLOCK);
   const until = SYSTEM_CLOCK.nowMs() + deadlineMs;
@@ -63,8 +70,12 @@ describe('the way to the leader cluster', () => {
 
   it('a write that could not leave is tried until the leader cluster is there, or for a while', async () => {
     const address = `http://127.0.0.1:${await freePort()}`;
-    const early = put(connect([address]));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    const writes = new LeaderWrites(connect([address]), STANDING_CLOCK);
+    const request = { method: PUT, request: Buffer.from('r'), deadlineMs: LONG_MS, signal: NEVER };
+    const early = writes.write(request);
+    await vi.waitFor(() => expect(writes.counters.retried).toBeGreaterThan(0), {
+      timeout: LONG_MS,
+    });
     await serve(address);
     expect((await early).toString()).toBe('r');
 

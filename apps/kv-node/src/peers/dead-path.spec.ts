@@ -1,9 +1,10 @@
+import { freePort } from '@flotilla/grpc/testing';
 /**
  * Two networks whose path to each other dies without a word: no end, no reset, nothing arrives.
  */
 import { describe, expect, it, vi, type TestContext } from 'vitest';
 import { DeadPath, type Direction } from './testing/dead-path.js';
-import { freePort, introduce, TestNode } from './testing/test-node.js';
+import { introduce, NEVER_SILENT, TestNode, type TestNodeOptions } from './testing/test-node.js';
 
 /** A dead connection is believed for 2.5 s, TCP would for minutes; the rest is for a busy machine. */
 const GIVEN_UP_MS = 20_000;
@@ -19,8 +20,11 @@ interface Pair {
 }
 
 /** Tests run at once: each cleans up by its own hook. */
-async function pair({ onTestFinished }: TestContext): Promise<Pair> {
-  const [a, b] = [new TestNode(1, await freePort()), new TestNode(2, await freePort())];
+async function pair({ onTestFinished }: TestContext, options: TestNodeOptions = {}): Promise<Pair> {
+  const [a, b] = [
+    new TestNode(1, await freePort(), {}, options),
+    new TestNode(2, await freePort(), {}, options),
+  ];
   introduce(a, b);
   const path = await DeadPath.before(b.port);
   const rest = { identity: '', removed: false, joining: false };
@@ -109,7 +113,7 @@ describe.concurrent('a path that is dead without a word', () => {
 
 describe('a path that is well', () => {
   it('keeps its connection, also while nothing is said', async (context) => {
-    const both = await pair(context);
+    const both = await pair(context, NEVER_SILENT);
     const { a, b, path } = both;
     const counters = { ...a.network.counters };
     await new Promise((resolve) => setTimeout(resolve, 5_000));

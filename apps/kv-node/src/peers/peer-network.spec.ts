@@ -4,10 +4,18 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { createGrpcJsServer } from '@flotilla/grpc';
+import { freePort } from '@flotilla/grpc/testing';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type PeerIdentity } from './hello.js';
 import { peerPath } from './peer-server.js';
-import { freePort, introduce, message, quiet, TestNode } from './testing/test-node.js';
+import {
+  introduce,
+  message,
+  NEVER_SILENT,
+  quiet,
+  TestNode,
+  type TestNodeOptions,
+} from './testing/test-node.js';
 
 /** Time enough for a busy machine; it comes within moments. */
 const WAIT = { timeout: 60_000, interval: 5 };
@@ -20,10 +28,10 @@ afterEach(async () => {
 
 async function pair(
   fields: Partial<PeerIdentity> = {},
-  queueBytesMax = 0,
+  options: TestNodeOptions = {},
 ): Promise<[TestNode, TestNode]> {
   const [a, b] = [
-    new TestNode(1, await freePort(), {}, queueBytesMax),
+    new TestNode(1, await freePort(), {}, options),
     new TestNode(2, await freePort(), fields),
   ];
   introduce(a, b);
@@ -90,7 +98,7 @@ describe('the network of a node', () => {
   });
 
   it('knows from the end of the connection that a node has died, and that it is back', async () => {
-    const [a, b] = await pair();
+    const [a, b] = await pair({}, NEVER_SILENT);
     await connected(a, b);
     await b.close();
     await vi.waitFor(() => expect(a.events).toContain('down 2 closed'), WAIT);
@@ -131,7 +139,7 @@ describe('the network of a node', () => {
   });
 
   it('drops what does not fit behind a node that takes nothing, counts it, and grows no further', async () => {
-    const [a, b] = await pair({}, 3 * 1024 * 1024);
+    const [a, b] = await pair({}, { queueBytesMax: 3 * 1024 * 1024 });
     await connected(a, b);
     const link = await Proxy.before(b);
     a.known.set(2, {

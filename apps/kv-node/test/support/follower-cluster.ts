@@ -3,6 +3,7 @@
  * a script, and a puller that is the test.
  */
 import { createGrpcClient, createGrpcServer, type CallOptions } from '@flotilla/grpc';
+import { freePort } from '@flotilla/grpc/testing';
 import { SimulatedEngine } from '@flotilla/mvcc/simulation';
 import { loadConfig } from '@flotilla/platform';
 import { applyV1, mvccV1, regattaV1 } from '@flotilla/proto';
@@ -14,7 +15,7 @@ import { REPLICA_APPLY_SERVICE } from '../../src/follower/replica-api.js';
 import { SYSTEM_CLOCK } from '../../src/node/node-clock.js';
 import { NodeCore } from '../../src/node-core.js';
 import { grpcTransport } from '../../src/peers/peer-transport.js';
-import { freePort, quiet } from '../../src/peers/testing/test-node.js';
+import { quiet } from '../../src/peers/testing/test-node.js';
 import { SILENT } from './node-on-disk.js';
 
 const JOIN_MS = 60_000;

@@ -40,7 +40,7 @@ export type CallRequest =
   | { readonly kind: 'pump'; readonly pump: RequestPump };
 
 /** How much earlier a server may count the end of the same deadline: headers carry milliseconds. */
-const DEADLINE_SKEW_MS = 2;
+export const DEADLINE_SKEW_MS = 2;
 
 export class ClientCall implements StreamUser, Expiring {
   bucket: number | undefined;

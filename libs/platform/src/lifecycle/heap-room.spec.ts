@@ -3,6 +3,8 @@ import { growthPercent, HeapRoom, NARROW_ROOM_BYTES, ROOM_BYTES } from './heap-r
 
 const MIB = 1024 * 1024;
 const HELD = 64;
+/** Time enough for a busy machine. */
+const WAIT = { timeout: 60_000 };
 
 describe('the room of a heap', () => {
   it('is no less than so many bytes for a small one, and what V8 gives for a large one', () => {
@@ -29,7 +31,7 @@ describe('the room of a heap', () => {
       // What was collected is given back by another thread.
       await vi.waitFor(() => {
         expect(process.memoryUsage().arrayBuffers).toBeLessThan(heldBytes - (HELD * MIB) / 2);
-      });
+      }, WAIT);
     } finally {
       room.close();
     }

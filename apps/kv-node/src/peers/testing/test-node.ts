@@ -2,8 +2,6 @@
  * A node's peer network and server on real sockets, with nothing behind them: frames are kept to be
  * looked at, and each passed call is answered with its own bytes.
  */
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { MessageType, type Message, type PeerFrame } from '@flotilla/raft';
 import { type KnownNode, type PeerIdentity, type Refusal } from '../hello.js';
 import { grpcTransport } from '../peer-transport.js';
@@ -12,25 +10,6 @@ import { PeerServer, type PeerHandlers } from '../peer-server.js';
 
 export const quiet = { error: () => undefined, warn: () => undefined, info: () => undefined };
 const unused = () => Promise.reject(new Error('not asked for here'));
-
-/** Below the ports that systems give to outgoing connections: one of those may be taken any moment. */
-const PORTS = { from: 10_000, below: 32_000 };
-
-/** A port on which nobody listens. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = PORTS.from + Math.floor(Math.random() * (PORTS.below - PORTS.from));
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
-}
 
 export function message(to: number, from: number, index = 1, bytes = 10): Message {
   return {
@@ -51,6 +30,16 @@ export function message(to: number, from: number, index = 1, bytes = 10): Messag
   };
 }
 
+const SILENT_TICKS = 40;
+/** For tests in which nobody falls silent, however busy the machine is. */
+export const NEVER_SILENT = { silentTicks: 1_000_000 };
+
+export interface TestNodeOptions {
+  readonly queueBytesMax?: number;
+  /** After how many ticks a node that says nothing is told of as silent. */
+  readonly silentTicks?: number;
+}
+
 export class TestNode {
   readonly known = new Map<number, KnownNode>();
   readonly frames: { from: number; frame: PeerFrame }[] = [];
@@ -66,7 +55,7 @@ export class TestNode {
     readonly id: number,
     readonly port: number,
     fields: Partial<PeerIdentity> = {},
-    queueBytesMax = 0,
+    { queueBytesMax = 0, silentTicks = SILENT_TICKS }: TestNodeOptions = {},
   ) {
     const identity = `identity-${id}`;
     this.own = {
@@ -85,7 +74,7 @@ export class TestNode {
         tls: undefined,
         queueBytesMax,
         heartbeatTicks: 4,
-        silentTicks: 40,
+        silentTicks,
         random: Math.random,
         defer: (task) => void setImmediate(task),
       },
