@@ -190,8 +190,8 @@ describe('ranges', () => {
     expect(header['shard_id']).toMatch(/^1\d{4}$/);
     expect(header).toMatchObject({ replica_id: '1', raft_leader_id: '1' });
     const { tables } = await client.call('Cluster', 'Status', {});
-    const own = (tables as Record<string, { raft_term: string }>)[table.toString()];
-    expect(header['raft_term']).toBe(own?.raft_term);
+    const own = (tables as Record<string, { raftTerm: string }>)[table.toString()];
+    expect(header['raft_term']).toBe(own?.raftTerm);
     expect(Number(header['raft_term'])).toBeGreaterThanOrEqual(2);
     expect(header['revision']).toBe('0');
   });
