@@ -7,7 +7,14 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { ensureBuilt, ensureInstalled, KV_NODE_PROGRAM, PROGRAMS, ROOT } from './setup.mjs';
+import {
+  ensureBuilt,
+  ensureInstalled,
+  KV_NODE_PROGRAM,
+  PROGRAMS,
+  ROOT,
+  SERVER_FLAGS,
+} from './setup.mjs';
 
 /** More have no ports left by the step below. */
 const NODES_MAX = 6;
@@ -67,7 +74,7 @@ function start(id) {
     '--dev-mode=true',
     ...positionals,
   ];
-  const node = spawn(process.execPath, [KV_NODE_PROGRAM, 'leader', ...flags], {
+  const node = spawn(process.execPath, [...SERVER_FLAGS, KV_NODE_PROGRAM, 'leader', ...flags], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });

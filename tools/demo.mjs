@@ -7,7 +7,14 @@ import { createWriteStream, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensureBuilt, ensureInstalled, KV_NODE_PROGRAM, PROGRAMS, ROOT } from './setup.mjs';
+import {
+  ensureBuilt,
+  ensureInstalled,
+  KV_NODE_PROGRAM,
+  PROGRAMS,
+  ROOT,
+  SERVER_FLAGS,
+} from './setup.mjs';
 
 const NODES = 3;
 const FOLLOWERS = ['east', 'west'];
@@ -85,7 +92,7 @@ async function node(name, role, api, raft, flags) {
 
 function start(name, program, args) {
   if (stopping) return Promise.resolve();
-  const child = spawn(process.execPath, [...program, ...args], {
+  const child = spawn(process.execPath, [...SERVER_FLAGS, ...program, ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });

@@ -16,6 +16,8 @@ export const ROOT = resolve(import.meta.dirname, '../../..');
 const FOLDER = join(ROOT, 'apps/kv-node');
 const PROGRAM = join(FOLDER, 'dist/main.js');
 
+/** What Node itself is told where a server is started, as `npm start` does it. */
+export const SERVER_FLAGS: readonly string[] = ['--v8-pool-size=0'];
 /** How long one call of a test may take on a busy machine; what is refused is refused at once. */
 export const CALL_MS = 60_000;
 const START_MS = 180_000;
@@ -196,6 +198,7 @@ export class NodeProcess {
     const child = spawn(
       process.execPath,
       [
+        ...SERVER_FLAGS,
         ...(this.disk?.execArgv ?? []),
         ...(this.options.execArgv ?? []),
         PROGRAM,
