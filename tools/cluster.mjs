@@ -11,9 +11,9 @@ import {
   ensureBuilt,
   ensureInstalled,
   KV_NODE_PROGRAM,
+  LEADER_FLAGS,
   PROGRAMS,
   ROOT,
-  SERVER_FLAGS,
 } from './setup.mjs';
 
 /** More have no ports left by the step below. */
@@ -74,7 +74,7 @@ function start(id) {
     '--dev-mode=true',
     ...positionals,
   ];
-  const node = spawn(process.execPath, [...SERVER_FLAGS, KV_NODE_PROGRAM, 'leader', ...flags], {
+  const node = spawn(process.execPath, [...LEADER_FLAGS, KV_NODE_PROGRAM, 'leader', ...flags], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });

@@ -11,9 +11,9 @@ import {
   ensureBuilt,
   ensureInstalled,
   KV_NODE_PROGRAM,
+  LEADER_FLAGS,
   PROGRAMS,
   ROOT,
-  SERVER_FLAGS,
 } from './setup.mjs';
 
 const NODES = 3;
@@ -75,24 +75,20 @@ if (!stopping) console.log(welcome());
 
 /** Settles once it serves, or all is over. */
 async function node(name, role, api, raft, flags) {
-  await start(
-    name,
-    [KV_NODE_PROGRAM],
-    [
-      role,
-      `--data-dir=${join(folder, name)}`,
-      `--api.address=${api}`,
-      `--api.advertise-address=${api}`,
-      `--raft.address=${raft}`,
-      `--rest.address=${await url()}`,
-      ...flags,
-    ],
-  );
+  await start(name, role === 'leader' ? [...LEADER_FLAGS, KV_NODE_PROGRAM] : [KV_NODE_PROGRAM], [
+    role,
+    `--data-dir=${join(folder, name)}`,
+    `--api.address=${api}`,
+    `--api.advertise-address=${api}`,
+    `--raft.address=${raft}`,
+    `--rest.address=${await url()}`,
+    ...flags,
+  ]);
 }
 
 function start(name, program, args) {
   if (stopping) return Promise.resolve();
-  const child = spawn(process.execPath, [...SERVER_FLAGS, ...program, ...args], {
+  const child = spawn(process.execPath, [...program, ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });

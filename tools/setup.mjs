@@ -64,10 +64,10 @@ export function ensureBuilt(projects) {
 }
 
 /**
- * What Node itself is told by whoever starts a server: as many helper threads of V8 as there are processors beside
- * the one of the loop. Its own four get in the way of requests on a small machine.
+ * What Node itself is told where a node of a leader cluster is started: as many helper threads of V8 as there are
+ * processors beside the one of the loop. Its own four get in the way of reads on a small machine.
  */
-export const SERVER_FLAGS = ['--v8-pool-size=0'];
+export const LEADER_FLAGS = ['--v8-pool-size=0'];
 
 /** A node's program. */
 export const KV_NODE_PROGRAM = join(ROOT, 'apps/kv-node/dist/main.js');

@@ -5,9 +5,9 @@ import {
   ensureBuilt,
   ensureInstalled,
   KV_NODE_PROGRAM,
+  LEADER_FLAGS,
   PROGRAMS,
   ROOT,
-  SERVER_FLAGS,
 } from './setup.mjs';
 
 ensureInstalled();
@@ -15,7 +15,7 @@ ensureBuilt(PROGRAMS);
 
 const node = spawn(
   process.execPath,
-  [...SERVER_FLAGS, KV_NODE_PROGRAM, 'leader', ...process.argv.slice(2)],
+  [...LEADER_FLAGS, KV_NODE_PROGRAM, 'leader', ...process.argv.slice(2)],
   {
     cwd: ROOT,
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],

@@ -7,7 +7,14 @@
  * that started this one with an IPC channel is told `ready`, and the node stops when it goes away.
  */
 import 'reflect-metadata';
-import { createLogger, EXIT_CODES, HeapRoom, loadConfigOrExit, runApp } from '@flotilla/platform';
+import {
+  createLogger,
+  EXIT_CODES,
+  HeapRoom,
+  helperThreadsAdvice,
+  loadConfigOrExit,
+  runApp,
+} from '@flotilla/platform';
 import { kvNodeSchema } from './config/kv-node-config.js';
 import { KvNode } from './kv-node.js';
 import { runRecover } from './recover/run-recover.js';
@@ -19,6 +26,10 @@ if (loaded.command === 'recover') {
   process.exit(await runRecover(config, (line) => process.stdout.write(`${line}\n`)));
 }
 const logger = createLogger({ service: 'kv-node', level: config.logLevel, pretty: config.devMode });
+
+// Nodes of a follower cluster take whole tables in: they keep Node's own number.
+const advice = loaded.command === 'leader' ? helperThreadsAdvice() : undefined;
+if (advice !== undefined) logger.info({}, advice);
 
 const heapRoom = new HeapRoom();
 const node = new KvNode(loaded, logger, {

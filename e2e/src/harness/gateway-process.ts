@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '@flotilla/grpc/testing';
-import { cleanEnvironment, ROOT, SERVER_FLAGS } from './node-process.js';
+import { cleanEnvironment, ROOT } from './node-process.js';
 
 const PROGRAM = join(ROOT, 'apps/replication-gateway/dist/main.js');
 const START_MS = 60_000;
@@ -77,7 +77,7 @@ export class GatewayProcess {
   async start(): Promise<void> {
     this.printed = '';
     const flags = [`--rest.address=${this.restAddress}`, ...this.flags];
-    const child = spawn(process.execPath, [...SERVER_FLAGS, PROGRAM, this.role, ...flags], {
+    const child = spawn(process.execPath, [PROGRAM, this.role, ...flags], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: cleanEnvironment(),
     });

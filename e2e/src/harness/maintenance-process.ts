@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { freePort } from '@flotilla/grpc/testing';
-import { cleanEnvironment, ROOT, SERVER_FLAGS } from './node-process.js';
+import { cleanEnvironment, ROOT } from './node-process.js';
 
 const PROGRAM = join(ROOT, 'apps/maintenance/dist/main.js');
 const START_MS = 60_000;
@@ -75,13 +75,7 @@ export class MaintenanceProcess {
 
   async start(): Promise<void> {
     this.printed = '';
-    const args = [
-      ...SERVER_FLAGS,
-      ...(this.spawned.execArgv ?? []),
-      PROGRAM,
-      'leader',
-      ...this.flags,
-    ];
+    const args = [...(this.spawned.execArgv ?? []), PROGRAM, 'leader', ...this.flags];
     const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...cleanEnvironment(), ...this.spawned.environment },

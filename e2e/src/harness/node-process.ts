@@ -16,8 +16,8 @@ export const ROOT = resolve(import.meta.dirname, '../../..');
 const FOLDER = join(ROOT, 'apps/kv-node');
 const PROGRAM = join(FOLDER, 'dist/main.js');
 
-/** What Node itself is told where a server is started, as `npm start` does it. */
-export const SERVER_FLAGS: readonly string[] = ['--v8-pool-size=0'];
+/** What Node itself is told where a node of a leader cluster is started, as `npm start` does it. */
+const LEADER_FLAGS: readonly string[] = ['--v8-pool-size=0'];
 /** How long one call of a test may take on a busy machine; what is refused is refused at once. */
 export const CALL_MS = 60_000;
 const START_MS = 180_000;
@@ -195,14 +195,15 @@ export class NodeProcess {
       `--data-dir=${this.dataDir}`,
       ...(this.options.flags ?? []),
     ];
+    const { role = 'leader' } = this.options;
     const child = spawn(
       process.execPath,
       [
-        ...SERVER_FLAGS,
+        ...(role === 'leader' ? LEADER_FLAGS : []),
         ...(this.disk?.execArgv ?? []),
         ...(this.options.execArgv ?? []),
         PROGRAM,
-        this.options.role ?? 'leader',
+        role,
         ...flags,
       ],
       {

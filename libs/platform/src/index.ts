@@ -22,6 +22,7 @@ export { linkGrpcHealth } from './health/grpc-health.js';
 export * from './health/health-registry.js';
 export { PlatformHealthModule } from './health/health.module.js';
 export { HeapRoom } from './lifecycle/heap-room.js';
+export { helperThreadsAdvice } from './lifecycle/helper-threads.js';
 export * from './lifecycle/lifecycle.js';
 export { lowerProcessPriority } from './lifecycle/priority.js';
 export * from './lifecycle/run-app.js';

@@ -1,7 +1,8 @@
 /**
  * V8's helper threads, which collect garbage beside the loop. Node makes four, however few processors there are;
- * where these are fewer, helpers and loop take them from each other, and requests wait. The number is fixed before a
- * program begins: all that one can do is to say so.
+ * where these are fewer, helpers and loop take them from each other, and reads wait. Fewer helpers free memory later,
+ * which a process that takes bulk data in does not want. The number is fixed before a program begins: all that one
+ * can do is to say so.
  */
 import { availableParallelism } from 'node:os';
 
@@ -16,7 +17,7 @@ export function helperThreadsAdvice(
 ): string | undefined {
   if (processors > HELPERS_DEFAULT || told.some((flag) => TOLD.test(flag))) return undefined;
   return (
-    `Node has ${HELPERS_DEFAULT} helper threads on ${processors} processors: requests wait less ` +
+    `Node has ${HELPERS_DEFAULT} helper threads on ${processors} processors: reads wait less ` +
     'where it is started with --v8-pool-size=0 (also as NODE_OPTIONS)'
   );
 }

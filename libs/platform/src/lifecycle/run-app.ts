@@ -7,7 +7,6 @@
  */
 import { type Logger } from '../logging/logger.js';
 import { HeapRoom } from './heap-room.js';
-import { helperThreadsAdvice } from './helper-threads.js';
 import { type Lifecycle } from './lifecycle.js';
 
 export const EXIT_CODES = {
@@ -88,8 +87,6 @@ export async function runApp(options: RunOptions): Promise<RunningApp> {
     for (const [event, handler] of handlers) events.off(event, handler);
   };
 
-  const advice = helperThreadsAdvice();
-  if (advice !== undefined) logger.info({}, advice);
   try {
     await lifecycle.start();
   } catch (error) {
