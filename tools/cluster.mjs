@@ -7,14 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import {
-  ensureBuilt,
-  ensureInstalled,
-  KV_NODE_PROGRAM,
-  LEADER_FLAGS,
-  PROGRAMS,
-  ROOT,
-} from './setup.mjs';
+import { ensureBuilt, ensureInstalled, nodeProgram, PROGRAMS, ROOT } from './setup.mjs';
 
 /** More have no ports left by the step below. */
 const NODES_MAX = 6;
@@ -74,7 +67,7 @@ function start(id) {
     '--dev-mode=true',
     ...positionals,
   ];
-  const node = spawn(process.execPath, [...LEADER_FLAGS, KV_NODE_PROGRAM, 'leader', ...flags], {
+  const node = spawn(process.execPath, [...nodeProgram('leader'), ...flags], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });

@@ -7,14 +7,7 @@ import { createWriteStream, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import {
-  ensureBuilt,
-  ensureInstalled,
-  KV_NODE_PROGRAM,
-  LEADER_FLAGS,
-  PROGRAMS,
-  ROOT,
-} from './setup.mjs';
+import { ensureBuilt, ensureInstalled, nodeProgram, PROGRAMS, ROOT } from './setup.mjs';
 
 const NODES = 3;
 const FOLLOWERS = ['east', 'west'];
@@ -75,8 +68,7 @@ if (!stopping) console.log(welcome());
 
 /** Settles once it serves, or all is over. */
 async function node(name, role, api, raft, flags) {
-  await start(name, role === 'leader' ? [...LEADER_FLAGS, KV_NODE_PROGRAM] : [KV_NODE_PROGRAM], [
-    role,
+  await start(name, nodeProgram(role), [
     `--data-dir=${join(folder, name)}`,
     `--api.address=${api}`,
     `--api.advertise-address=${api}`,

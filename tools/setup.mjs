@@ -64,13 +64,13 @@ export function ensureBuilt(projects) {
 }
 
 /**
- * What Node itself is told where a node of a leader cluster is started: as many helper threads of V8 as there are
- * processors beside the one of the loop. Its own four get in the way of reads on a small machine.
+ * How a node is started. One of a leader cluster has as many helper threads of V8 as there are processors beside the
+ * one of the loop: Node's own four get in the way of reads on a small machine.
  */
-export const LEADER_FLAGS = ['--v8-pool-size=0'];
-
-/** A node's program. */
-export const KV_NODE_PROGRAM = join(ROOT, 'apps/kv-node/dist/main.js');
+export function nodeProgram(role) {
+  const program = join(ROOT, 'apps/kv-node/dist/main.js');
+  return role === 'leader' ? ['--v8-pool-size=0', program, role] : [program, role];
+}
 
 /** Everything that can be started: the apps and, through their references, all libraries. */
 export const PROGRAMS = [

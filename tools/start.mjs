@@ -1,32 +1,21 @@
 // `npm start`: a one-node leader cluster on this machine, made ready if needed. Arguments after
 // `--` go to the node (`npm start -- --data-dir=/var/lib/flotilla`); Ctrl-C stops it cleanly.
 import { spawn } from 'node:child_process';
-import {
-  ensureBuilt,
-  ensureInstalled,
-  KV_NODE_PROGRAM,
-  LEADER_FLAGS,
-  PROGRAMS,
-  ROOT,
-} from './setup.mjs';
+import { ensureBuilt, ensureInstalled, nodeProgram, PROGRAMS, ROOT } from './setup.mjs';
 
 ensureInstalled();
 ensureBuilt(PROGRAMS);
 
-const node = spawn(
-  process.execPath,
-  [...LEADER_FLAGS, KV_NODE_PROGRAM, 'leader', ...process.argv.slice(2)],
-  {
-    cwd: ROOT,
-    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    // A trial on one's own machine is not offered to the network unless that is asked for.
-    env: {
-      FLOTILLA_API_ADDRESS: 'http://127.0.0.1:8443',
-      FLOTILLA_DEV_MODE: 'true',
-      ...process.env,
-    },
+const node = spawn(process.execPath, [...nodeProgram('leader'), ...process.argv.slice(2)], {
+  cwd: ROOT,
+  stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  // A trial on one's own machine is not offered to the network unless that is asked for.
+  env: {
+    FLOTILLA_API_ADDRESS: 'http://127.0.0.1:8443',
+    FLOTILLA_DEV_MODE: 'true',
+    ...process.env,
   },
-);
+});
 
 // Ctrl-C reaches the node by itself, as a member of the same terminal; this process only waits.
 process.on('SIGINT', () => undefined);
